@@ -1,0 +1,176 @@
+"""Django's settings with a little logic: each read when it is used."""
+
+from __future__ import annotations
+
+import grp
+import hashlib
+import os
+import pwd
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from inotifier.exceptions import ConfigurationError
+
+# The daemon changes its directory later; relative paths must not move with it.
+_START_DIRECTORY = Path.cwd()
+
+
+class Settings:
+    """The settings of inotifier, one property each. Paths are absolute."""
+
+    @property
+    def watch_paths(self) -> Any:
+        """INOTIFIER_WATCH_PATHS as it was written, an iterator turned into a list."""
+        value = getattr(settings, "INOTIFIER_WATCH_PATHS", None)
+        if isinstance(value, Iterator):
+            # A generator can be read once, but the setting is read more than once.
+            value = list(value)
+            settings.INOTIFIER_WATCH_PATHS = value
+        return value
+
+    @property
+    def base_dir(self) -> Path:
+        """BASE_DIR, or the directory of the start: where relative paths begin."""
+        return _START_DIRECTORY / (getattr(settings, "BASE_DIR", None) or ".")
+
+    @property
+    def project_path(self) -> Path | None:
+        """PROJECT_PATH, or None."""
+        return self._path("PROJECT_PATH")
+
+    @property
+    def project_name(self) -> str:
+        """A name for this project on this host: two check-outs have two names."""
+        module = os.environ.get("DJANGO_SETTINGS_MODULE", "django")
+        # Not the current directory: start and stop may be called from two of them.
+        file = getattr(sys.modules.get(module), "__file__", None)
+        home = getattr(settings, "BASE_DIR", None) or file or "/"
+        digest = hashlib.sha256(os.fsencode(home)).hexdigest()[:8]
+        return f"{module.split('.')[0]}-{digest}"
+
+    @property
+    def pid_file(self) -> Path:
+        """INOTIFIER_PID_FILE, or `inotifier.pid` in PROJECT_PATH or `runtime_dir`."""
+        return self._path("INOTIFIER_PID_FILE") or (
+            (self.project_path or self.runtime_dir) / "inotifier.pid"
+        )
+
+    @property
+    def runtime_dir(self) -> Path:
+        """The private directory of this user and project, which need not exist yet."""
+        # Not tempfile.gettempdir(): TMPDIR may differ between start and stop.
+        return Path(f"/tmp/inotifier-{os.geteuid()}") / self.project_name  # noqa: S108
+
+    @property
+    def state_dir(self) -> Path:
+        """INOTIFIER_STATE_DIR, or PROJECT_PATH, or below $XDG_STATE_HOME.
+
+        A user without a home, as in some containers, has `runtime_dir`.
+        """
+        if given := self._path("INOTIFIER_STATE_DIR") or self.project_path:
+            return given
+        home = Path(os.environ.get("XDG_STATE_HOME", ""))
+        if not home.is_absolute():
+            try:
+                home = Path("~/.local/state").expanduser()
+            except RuntimeError:
+                return self.runtime_dir
+        return home / "inotifier" / self.project_name
+
+    @property
+    def status_file(self) -> Path:
+        """Where the daemon writes how it is."""
+        return self.state_dir / "inotifier.status.json"
+
+    @property
+    def daemon_stdout(self) -> Path:
+        """INOTIFIER_DAEMON_STDOUT, or /dev/null."""
+        return self._path("INOTIFIER_DAEMON_STDOUT") or Path(os.devnull)
+
+    @property
+    def daemon_stderr(self) -> Path:
+        """INOTIFIER_DAEMON_STDERR, or /dev/null."""
+        return self._path("INOTIFIER_DAEMON_STDERR") or Path(os.devnull)
+
+    @property
+    def log_files(self) -> list[Path]:
+        """Files that handlers of LOGGING write."""
+        handlers = (getattr(settings, "LOGGING", None) or {}).get("handlers", {})
+        names = [handler.get("filename") for handler in handlers.values()]
+        return [Path(name).absolute() for name in names if name]
+
+    @property
+    def working_directory(self) -> Path:
+        """INOTIFIER_WORKING_DIRECTORY, or BASE_DIR, or /."""
+        return self._path("INOTIFIER_WORKING_DIRECTORY") or self._path("BASE_DIR") or Path("/")
+
+    @property
+    def umask(self) -> int:
+        """INOTIFIER_UMASK, or 0o022."""
+        value = getattr(settings, "INOTIFIER_UMASK", 0o022)
+        if not isinstance(value, int) or not 0 <= value <= 0o777:
+            raise ConfigurationError(
+                f"setting INOTIFIER_UMASK is {value!r}; it should be an int from 0 to 0o777"
+            )
+        return value
+
+    @property
+    def owner(self) -> tuple[int, int] | None:
+        """(uid, gid) of INOTIFIER_USER and INOTIFIER_GROUP, names or numbers.
+
+        None if neither is set; the group of the user, if only that is.
+        """
+        user, group = self._account("INOTIFIER_USER"), self._account("INOTIFIER_GROUP")
+        if user is None and group is None:
+            return None
+        uid, gid = os.geteuid(), os.getegid()
+        try:
+            if user is not None:
+                account = pwd.getpwuid(user) if isinstance(user, int) else pwd.getpwnam(user)
+                uid, gid = account.pw_uid, account.pw_gid
+            if group is not None:
+                found = grp.getgrgid(group) if isinstance(group, int) else grp.getgrnam(group)
+                gid = found.gr_gid
+        except KeyError as exc:
+            raise ConfigurationError(
+                f"INOTIFIER_USER {user!r} with INOTIFIER_GROUP {group!r} is not known here: {exc}"
+            ) from None
+        return uid, gid
+
+    @property
+    def shutdown_timeout(self) -> float:
+        """INOTIFIER_SHUTDOWN_TIMEOUT: seconds to deliver what was read, or 30."""
+        value = getattr(settings, "INOTIFIER_SHUTDOWN_TIMEOUT", 30)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
+            raise ConfigurationError(
+                f"setting INOTIFIER_SHUTDOWN_TIMEOUT is {value!r}; "
+                "it should be a number of seconds, 0 or more"
+            )
+        return float(value)
+
+    def _path(self, name: str) -> Path | None:
+        value = getattr(settings, name, None)
+        if value is None or value == "":
+            return None
+        if not isinstance(value, (str, os.PathLike)):
+            raise ConfigurationError(f"setting {name} is {value!r}; it should be a path")
+        return absolute(value, self.base_dir)
+
+    def _account(self, name: str) -> str | int | None:
+        value = getattr(settings, name, None)
+        if value is None or (isinstance(value, (str, int)) and not isinstance(value, bool)):
+            return value
+        raise ConfigurationError(f"setting {name} is {value!r}; it should be a name or a number")
+
+
+def absolute(path: str | os.PathLike[str], base: Path) -> Path:
+    """Return `path` with `~` and $VARIABLES replaced, normalized, relative ones below `base`."""
+    expanded = os.path.expanduser(os.path.expandvars(path))  # noqa: PTH111 - never raises
+    return Path(os.path.normpath(base / expanded))
+
+
+conf = Settings()

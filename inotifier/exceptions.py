@@ -1,0 +1,65 @@
+"""What inotifier raises. Every message says what happened and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+
+class InotifierError(Exception):
+    """Base of everything that inotifier raises on purpose."""
+
+
+class ConfigurationError(InotifierError):
+    """A setting that cannot be used."""
+
+
+class WatchError(InotifierError):
+    """The kernel refused an inotify instance or a watch."""
+
+
+class AlreadyRunning(InotifierError):
+    """Another daemon holds the pid file.
+
+    `pid` is its process id, or None while it has not written one yet.
+    """
+
+    def __init__(self, pid: int | None, pid_file: str) -> None:
+        self.pid = pid
+        who = f"pid {pid}" if pid is not None else "its pid is not known yet"
+        super().__init__(
+            f"already running ({who}), it holds {pid_file}. "
+            "Use inotifier_stop, inotifier_restart or inotifier_start --replace."
+        )
+
+
+class NotRunning(InotifierError):
+    """No daemon holds the pid file."""
+
+
+class NotPermitted(InotifierError):
+    """The daemon belongs to another user."""
+
+
+class StartFailed(InotifierError):
+    """The daemon ended before its watches stood."""
+
+
+class ReloadFailed(InotifierError):
+    """The daemon kept its old settings, or ended while it took the new ones."""
+
+
+class ReceiversFailed(InotifierError):
+    """Receivers of a signal raised.
+
+    `failures` holds a pair (receiver, exception) for each of them; the other receivers
+    were called and succeeded.
+    """
+
+    def __init__(self, failures: Sequence[tuple[Callable[..., Any], Exception]]) -> None:
+        self.failures = failures
+        names = ", ".join(
+            f"{getattr(receiver, '__qualname__', repr(receiver))}: {exception!r}"
+            for receiver, exception in failures
+        )
+        super().__init__(f"{len(failures)} receiver(s) raised: {names}")

@@ -1,0 +1,373 @@
+"""Entries of INOTIFIER_WATCH_PATHS: read in every accepted form, and what is wrong with them.
+
+Every problem is found here, once. `manage.py check` shows it, and `inotifier_start` raises it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from inotifier.conf import absolute, conf
+from inotifier.events import (
+    ALL_EVENTS,
+    IN_CLOSE_WRITE,
+    IN_CREATE,
+    IN_DELETE,
+    IN_MODIFY,
+    IN_MOVED_FROM,
+    IN_MOVED_TO,
+    IN_ONLYDIR,
+    IN_OPEN,
+    mask_names,
+    parse_mask,
+    printable,
+)
+from inotifier.exceptions import ConfigurationError, InotifierError
+
+Processor = Callable[[Any], object]
+"""What takes an event: an instance of `pyinotify.ProcessEvent`, or any callable."""
+
+ALL_EVENTS_SIGNALER = "inotifier.event_processors.AllEventsSignaler"
+
+SHAPE = (
+    "setting INOTIFIER_WATCH_PATHS should be an iterable of 3-tuples of the form\n"
+    '[ ("/path1/", <pyinotify event mask>, <processor cls>), ]'
+)
+
+FORMS = (
+    "An entry is (path, mask, processor), (path, mask, processor, fields), "
+    "a dict of fields, a path, or an inotifier.Watch."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """Something wrong with the settings.
+
+    Attributes:
+        id: unique and never used for anything else, "inotifier.E004".
+        message: what is wrong, and where.
+        hint: what to do.
+        fatal: True if the daemon cannot start with it.
+    """
+
+    id: str
+    message: str
+    hint: str
+    fatal: bool = True
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What to watch, and who handles it.
+
+    Attributes:
+        path: a directory or file: `str` or `Path`, with `~` and $VARIABLES; a relative one
+            lies below BASE_DIR.
+        events: mask as `inotifier.events.parse_mask` reads it; None is the `mask` that the
+            processor declares, or ALL_EVENTS.
+        processor: dotted path, class, instance, or any callable that takes an event.
+        options: keyword arguments for the processor, if it is a class.
+        name: what logs and the status call this entry; the path by default.
+    """
+
+    path: str | os.PathLike[str]
+    events: object = None
+    processor: object = ALL_EVENTS_SIGNALER
+    options: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A `Watch` made ready: absolute path, mask as an int, processor imported and made."""
+
+    watch: Watch
+    path: str
+    mask: int
+    processor: Processor
+    processor_name: str
+
+    @property
+    def name(self) -> str:
+        return self.watch.name or self.path
+
+
+class _Unusable(InotifierError):
+    def __init__(self, id: str, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.problem = Problem(id=f"inotifier.{id}", message=message, hint=hint)
+
+
+def load() -> list[Entry]:
+    """Return the entries of INOTIFIER_WATCH_PATHS, ready to be watched.
+
+    Raises:
+        ConfigurationError: with the message and hint of the first fatal problem.
+    """
+    entries, problems = inspect_settings()
+    for problem in problems:
+        if problem.fatal:
+            raise ConfigurationError(f"{problem.message}\n{problem.hint}")
+    return entries
+
+
+def inspect_settings() -> tuple[list[Entry], list[Problem]]:
+    """Return the usable entries, and every problem found on the way."""
+    problems = [*_setting_problems()]
+    try:
+        raw_entries = _materialized(conf.watch_paths)
+    except _Unusable as exc:
+        return [], [*problems, exc.problem]
+    entries = []
+    for number, raw in enumerate(raw_entries, 1):
+        try:
+            entries.append(_entry(raw, number))
+        except _Unusable as exc:
+            problems.append(exc.problem)
+    problems += _repeated(entries)
+    if not problems:
+        problems += _feedback_loops(entries)
+    return entries, problems
+
+
+def _setting_problems() -> Iterator[Problem]:
+    for name in _CHECKED_SETTINGS:
+        try:
+            getattr(conf, name)
+        except ConfigurationError as exc:
+            yield Problem(id="inotifier.E012", message=str(exc), hint="Change it or leave it out.")
+
+
+_CHECKED_SETTINGS = (
+    "project_path",
+    "pid_file",
+    "state_dir",
+    "daemon_stdout",
+    "daemon_stderr",
+    "working_directory",
+    "umask",
+    "owner",
+    "shutdown_timeout",
+)
+
+
+def _materialized(value: object) -> list[object]:
+    if value is None:
+        raise _Unusable("E001", "Missing/empty setting INOTIFIER_WATCH_PATHS", FORMS)
+    if isinstance(value, (str, bytes, os.PathLike, Mapping, Watch)) or not isinstance(
+        value, Iterable
+    ):
+        raise _Unusable("E002", SHAPE, f"It is {value!r}, which is not an iterable of entries.")
+    entries = list(value)
+    if not entries:
+        raise _Unusable("E001", "Missing/empty setting INOTIFIER_WATCH_PATHS", FORMS)
+    return entries
+
+
+def _entry(raw: object, number: int) -> Entry:
+    watch = read_entry(raw, number)
+    path = _checked_path(watch, number)
+    processor, processor_name = _processor(watch, number)
+    mask = _checked_mask(watch, processor, processor_name, path, number)
+    return Entry(
+        watch=watch, path=path, mask=mask, processor=processor, processor_name=processor_name
+    )
+
+
+def read_entry(raw: object, number: int = 1) -> Watch:
+    """Return the `Watch` that `raw`, entry `number` of the setting, stands for."""
+    if isinstance(raw, Watch):
+        return raw
+    if isinstance(raw, (str, os.PathLike)):
+        return Watch(raw)
+    if isinstance(raw, Mapping):
+        return _from_fields(raw, number)
+    if isinstance(raw, (tuple, list)) and len(raw) == 3:
+        return Watch(*raw)
+    if isinstance(raw, (tuple, list)) and len(raw) == 4 and isinstance(raw[3], Mapping):
+        path, events, processor, fields = raw
+        return _from_fields(
+            {**fields, "path": path, "events": events, "processor": processor}, number
+        )
+    raise _Unusable("E002", SHAPE, f"Entry {number} is {raw!r}. {FORMS}")
+
+
+def _from_fields(fields: Mapping[str, Any], number: int) -> Watch:
+    known = [known.name for known in dataclasses.fields(Watch)]
+    if unknown := [name for name in fields if name not in known]:
+        raise _Unusable(
+            "E003",
+            f"entry {number} of INOTIFIER_WATCH_PATHS has the unknown field {unknown[0]!r}",
+            f"Known fields are {', '.join(known)}.",
+        )
+    if "path" not in fields:
+        raise _Unusable("E002", SHAPE, f"Entry {number} has no field 'path'. {FORMS}")
+    return Watch(**fields)
+
+
+def _checked_path(watch: Watch, number: int) -> str:
+    if not isinstance(watch.path, (str, os.PathLike)) or not os.fspath(watch.path):
+        raise _Unusable("E002", SHAPE, f"The path of entry {number} is {watch.path!r}. {FORMS}")
+    path = str(absolute(watch.path, conf.base_dir))
+    if not os.access(path, os.R_OK, effective_ids=True):
+        raise _Unusable(
+            "E004",
+            f"{printable(path)} does not exist or you have insufficient permission",
+            f"Entry {number}: create it, or let the daemon's user read it.",
+        )
+    return path
+
+
+def _processor(watch: Watch, number: int) -> tuple[Processor, str]:
+    """Return the processor of `watch` and the name to show for it."""
+    target = watch.processor
+    if isinstance(target, str):
+        target = _imported(target, number)
+    name = watch.processor if isinstance(watch.processor, str) else _dotted(target)
+    if inspect.isclass(target):
+        target = _constructed(target, watch.options, name, number)
+    elif watch.options:
+        raise _Unusable(
+            "E008",
+            f"entry {number} gives options to {name}, which is not a class",
+            "Name a class, or make the object with its options yourself.",
+        )
+    if not callable(target):
+        raise _Unusable(
+            "E007",
+            f"the event processor {name} of entry {number} cannot be called with an event",
+            "Derive it from pyinotify.ProcessEvent, or give it a method __call__(event).",
+        )
+    return target, name
+
+
+def _imported(dotted: str, number: int) -> object:
+    module_name, _, attribute = dotted.rpartition(".")
+    if not module_name:
+        raise _Unusable(
+            "E006",
+            f"the event processor {dotted!r} of entry {number} is not a dotted path",
+            "Write it as 'package.module.Class'.",
+        )
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as exc:  # whatever the user's module raises is the reason to show
+        raise _Unusable(
+            "E006",
+            f"Cannot import event processor module: {module_name}\n\n{exc!r}"
+            if not isinstance(exc, ImportError)
+            else f"Cannot import event processor module: {module_name}\n\n{exc}",
+            f"Entry {number} names it; see that 'python -c \"import {module_name}\"' works.",
+        ) from exc
+    try:
+        return getattr(module, attribute)
+    except AttributeError:
+        raise _Unusable(
+            "E006",
+            f"{attribute} does not exist in {module_name}",
+            f"Entry {number} names it; see that it is spelled right.",
+        ) from None
+
+
+def _constructed(cls: type, options: Mapping[str, Any], name: str, number: int) -> object:
+    try:
+        return cls(**options)
+    except Exception as exc:  # whatever the user's class raises is the reason to show
+        raise _Unusable(
+            "E008",
+            f"the event processor {name} of entry {number} cannot be made: {exc!r}",
+            f"It was called with the options {dict(options)!r}.",
+        ) from exc
+
+
+def _dotted(target: object) -> str:
+    named = target if hasattr(target, "__qualname__") else type(target)
+    return f"{named.__module__}.{named.__qualname__}"
+
+
+def _checked_mask(
+    watch: Watch, processor: Processor, processor_name: str, path: str, number: int
+) -> int:
+    events = watch.events
+    if events is None:
+        declared = getattr(processor, "mask", None)
+        events = ALL_EVENTS if declared is None else declared
+    try:
+        mask = parse_mask(events)
+    except ConfigurationError as exc:
+        raise _Unusable(
+            "E005",
+            f"entry {number} of INOTIFIER_WATCH_PATHS: {exc}",
+            'Use an int, a name, "IN_CREATE|IN_DELETE", a list of names or "ALL_EVENTS".',
+        ) from exc
+    required = getattr(processor, "required_mask", 0)
+    if missing := required & ~mask:
+        raise _Unusable(
+            "E009",
+            f"the mask of entry {number} lacks {mask_names(missing)}, which {processor_name} needs",
+            "Add these bits, or leave the mask out (None).",
+        )
+    if mask & IN_ONLYDIR and not Path(path).is_dir():
+        raise _Unusable(
+            "E005",
+            f"entry {number} asks for IN_ONLYDIR, but {printable(path)} is not a directory",
+            "Leave IN_ONLYDIR out, or watch the directory.",
+        )
+    return mask
+
+
+def _repeated(entries: Sequence[Entry]) -> Iterator[Problem]:
+    seen: list[Entry] = []
+    for entry in entries:
+        for other in seen:
+            if (
+                entry.path == other.path
+                and entry.watch.processor == other.watch.processor
+                and entry.watch.options == other.watch.options
+            ):
+                yield Problem(
+                    id="inotifier.E010",
+                    message=f"two entries hand {printable(entry.path)} to {entry.processor_name}",
+                    hint="Its events would be handled twice; make one entry with both masks.",
+                )
+        seen.append(entry)
+
+
+def _feedback_loops(entries: Sequence[Entry]) -> Iterator[Problem]:
+    """Find entries that see what the daemon itself writes."""
+    replaced = IN_CREATE | IN_OPEN | IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO
+    written = IN_CREATE | IN_OPEN | IN_MODIFY | IN_CLOSE_WRITE
+    own_files = [
+        ("its standard output", conf.daemon_stdout, written),
+        ("its standard error", conf.daemon_stderr, written),
+        ("its pid file", conf.pid_file, written | IN_DELETE),
+        ("its status file", conf.status_file, replaced),
+        *(("a log", file, written) for file in conf.log_files),
+    ]
+    for entry in entries:
+        for what, file, mask in own_files:
+            seen = (os.path.realpath(file), os.path.realpath(file.parent))
+            if os.path.realpath(entry.path) in seen and entry.mask & mask and not _is_device(file):
+                yield Problem(
+                    id="inotifier.E011",
+                    message=f"the daemon writes {what}, {printable(str(file))}, "
+                    f"into the watched {printable(entry.path)}: an endless loop",
+                    hint="Put the daemon's files elsewhere: PROJECT_PATH, INOTIFIER_STATE_DIR, "
+                    "INOTIFIER_DAEMON_STDOUT and INOTIFIER_DAEMON_STDERR say where.",
+                )
+
+
+def _is_device(file: Path) -> bool:
+    try:
+        return stat.S_ISCHR(file.stat().st_mode)
+    except OSError:
+        return False

@@ -1,0 +1,4 @@
+# For tools that still look for this file; the metadata stands in pyproject.toml.
+from setuptools import setup
+
+setup()

@@ -1,0 +1,3 @@
+from .daemon import DaemonContext as DaemonContext
+
+__all__ = ["DaemonContext"]
