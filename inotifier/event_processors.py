@@ -1,0 +1,252 @@
+"""The bundled event processors.
+
+A processor is an instance of `pyinotify.ProcessEvent`: `process_IN_CREATE` and its like first,
+then the family (`process_IN_CLOSE`), then `process_default`; options arrive in `my_init`. It may
+have
+
+* `mask`: what an entry without a mask of its own watches for;
+* `required_mask`: bits that the mask of its entry must hold;
+* `prepare(entry_path)`: called once, after the watch stands and before the first event.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import takewhile
+from typing import NamedTuple, TextIO, TypeVar
+
+from django.dispatch import Signal
+from pyinotify import (
+    IN_CREATE,
+    IN_DELETE,
+    IN_ISDIR,
+    IN_MOVED_FROM,
+    IN_MOVED_TO,
+    EventsCodes,
+    ProcessEvent,
+)
+
+from inotifier import signals
+from inotifier.events import Event, printable
+from inotifier.exceptions import ReceiversFailed
+
+
+def send(signal: Signal, processor: object, event: Event) -> None:
+    """Send `signal` for `event`, with the class of `processor` as the sender.
+
+    Every receiver is called, whatever the others do.
+
+    Raises:
+        ReceiversFailed: if any of them raised.
+    """
+    responses = signal.send_robust(sender=type(processor), event=event, processor=processor)
+    failures = [(who, result) for who, result in responses if isinstance(result, Exception)]
+    if failures:
+        raise ReceiversFailed(failures)
+
+
+class AllEventsPrinter(ProcessEvent):
+    """Print a line such as "IN CLOSE WRITE: /path/name" for every event.
+
+    Options:
+        out: a text file; standard output by default.
+    """
+
+    def my_init(self, out: TextIO | None = None) -> None:
+        self._out = out
+
+    def process_default(self, event: Event) -> None:
+        name = EventsCodes.maskname(event.mask & ~IN_ISDIR).replace("_", " ")
+        out = self._out or sys.stdout
+        out.write(f"{name}: {printable(event.pathname)}".rstrip() + "\n")
+        out.flush()
+
+    process_IN_Q_OVERFLOW = process_default
+
+
+class AllEventsSignaler(ProcessEvent):
+    """Send the signal of the same name for every event: `in_create` for IN_CREATE."""
+
+    def process_default(self, event: Event) -> None:
+        send(_SIGNALS[event.mask & ~IN_ISDIR], self, event)
+
+    process_IN_Q_OVERFLOW = process_default
+
+
+_SIGNALS: dict[int, Signal] = {
+    mask: getattr(signals, name.lower())
+    for family in ("OP_FLAGS", "EVENT_FLAGS")
+    for name, mask in EventsCodes.FLAG_COLLECTIONS[family].items()
+}
+
+
+class CreateSignaler(ProcessEvent):
+    """Send `in_create` for IN_CREATE, and nothing else."""
+
+    mask = IN_CREATE
+
+    def process_IN_CREATE(self, event: Event) -> None:
+        send(signals.in_create, self, event)
+
+
+K = TypeVar("K")
+
+FileId = tuple[int, int]
+"""Device and inode: what stays the same when a file gets another name."""
+
+
+class _Part(NamedTuple):
+    file_id: FileId | None
+    since: float
+
+
+class PartialFiles:
+    """Files that are still arriving under a temporary name.
+
+    One record serves all entries of a daemon, since a file may be created in one of them and
+    get its name in another. Both dicts are in order of time, so that purging is cheap.
+    """
+
+    def __init__(self) -> None:
+        self._parts: dict[str, _Part] = {}
+        self._paths: dict[FileId, str] = {}
+        self._moving: dict[int, _Part] = {}
+        self._lock = threading.Lock()
+
+    def begin(self, path: str, file_id: FileId | None, now: float) -> None:
+        """Remember `path`."""
+        with self._lock:
+            self._drop(path)
+            self._parts[path] = _Part(file_id, now)
+            if file_id is not None:
+                self._paths[file_id] = path
+
+    def forget(self, path: str) -> None:
+        """Forget `path`, which is gone."""
+        with self._lock:
+            self._drop(path)
+
+    def leave(self, path: str, cookie: int, now: float) -> None:
+        """Note that `path` is on its way to another name."""
+        with self._lock:
+            if part := self._drop(path):
+                self._moving[cookie] = part._replace(since=now)
+
+    def arrive(self, cookie: int) -> bool:
+        """Tell whether what comes with `cookie` was remembered when it left."""
+        with self._lock:
+            return self._moving.pop(cookie, None) is not None
+
+    def complete(self, file_id: FileId) -> bool:
+        """Forget the file with `file_id`; tell whether it was remembered."""
+        with self._lock:
+            path = self._paths.get(file_id)
+            return path is not None and self._drop(path) is not None
+
+    def purge(self, before: float) -> None:
+        """Forget what has not been heard of since the time `before`."""
+        with self._lock:
+            for path in list(_older(self._parts, before)):
+                self._drop(path)
+            for cookie in list(_older(self._moving, before)):
+                del self._moving[cookie]
+
+    def _drop(self, path: str) -> _Part | None:
+        part = self._parts.pop(path, None)
+        if part and part.file_id is not None and self._paths.get(part.file_id) == path:
+            del self._paths[part.file_id]
+        return part
+
+
+def _older(parts: Mapping[K, _Part], before: float) -> Iterator[K]:
+    return (key for key, _ in takewhile(lambda item: item[1].since < before, parts.items()))
+
+
+class CreateViaChunksSignaler(ProcessEvent):
+    """Send `in_create` once for a file that was uploaded under a temporary name.
+
+    The upload is created as `x.part` and then renamed to `x`, or hard-linked as `x`. Receivers
+    get the IN_MOVED_TO event (`event.src_pathname` is the temporary name), or the IN_CREATE
+    event of the link. Names that were never temporary are ignored, whichever way they come.
+
+    Options:
+        suffixes: what temporary names end in.
+        max_age: seconds after which an unfinished upload is forgotten.
+        directories: True to treat directories like files.
+    """
+
+    mask = IN_CREATE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE
+    required_mask = IN_CREATE | IN_MOVED_FROM | IN_MOVED_TO
+
+    partial_files = PartialFiles()
+
+    def my_init(
+        self,
+        suffixes: Iterable[str] = (".part",),
+        max_age: float = 6 * 3600,
+        directories: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if isinstance(suffixes, str):
+            raise TypeError(f"suffixes is the text {suffixes!r}; it should be a list of suffixes")
+        self._suffixes = tuple(suffixes)
+        if not all(self._suffixes):
+            raise ValueError("suffixes holds an empty text, which every name ends in")
+        self._max_age = max_age
+        self._directories = directories
+        self._clock = clock
+
+    def prepare(self, entry_path: str) -> None:
+        """Remember the uploads that began before the watch stood."""
+        try:
+            with os.scandir(entry_path) as items:
+                for item in items:
+                    if self._is_temporary(item.name) and self._wants(
+                        item.is_dir(follow_symlinks=False)
+                    ):
+                        self.partial_files.begin(item.path, _file_id(item.path), self._clock())
+        except NotADirectoryError:
+            pass  # a watched file: nothing can arrive below it
+
+    def process_IN_CREATE(self, event: Event) -> None:
+        self.partial_files.purge(self._clock() - self._max_age)
+        if not self._wants(event.dir):
+            return
+        file_id = _file_id(event.pathname)
+        if self._is_temporary(event.name):
+            self.partial_files.begin(event.pathname, file_id, self._clock())
+        elif file_id is not None and self.partial_files.complete(file_id):
+            send(signals.in_create, self, event)
+
+    def process_IN_MOVED_FROM(self, event: Event) -> None:
+        self.partial_files.leave(event.pathname, event.cookie, self._clock())
+
+    def process_IN_MOVED_TO(self, event: Event) -> None:
+        self.partial_files.purge(self._clock() - self._max_age)
+        if not self.partial_files.arrive(event.cookie):
+            return
+        if self._is_temporary(event.name):
+            self.partial_files.begin(event.pathname, _file_id(event.pathname), self._clock())
+        else:
+            send(signals.in_create, self, event)
+
+    def process_IN_DELETE(self, event: Event) -> None:
+        self.partial_files.forget(event.pathname)
+
+    def _is_temporary(self, name: str) -> bool:
+        return name.endswith(self._suffixes)
+
+    def _wants(self, is_dir: bool) -> bool:
+        return self._directories or not is_dir
+
+
+def _file_id(path: str) -> FileId | None:
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
