@@ -1,0 +1,121 @@
+"""Hands events to the processors of their entries, one after the other, under a guard."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db import close_old_connections, connections
+
+from inotifier.events import Event, printable
+from inotifier.exceptions import ReceiversFailed
+from inotifier.watches import Entry
+
+logger = logging.getLogger(__name__)
+
+Delivery = tuple["Handler", Event]
+
+
+@dataclass(eq=False)
+class Handler:
+    """An entry's processor, and what has become of its events.
+
+    Attributes:
+        entry: the entry.
+        seen: events read from the kernel.
+        delivered: events whose processor returned.
+        failed: events whose processor, or a receiver of its signal, raised.
+        last_event: the last one that was handed over.
+    """
+
+    entry: Entry
+    seen: int = 0
+    delivered: int = 0
+    failed: int = 0
+    last_event: Event | None = None
+
+    def handle(self, event: Event) -> None:
+        """Call the processor; whatever it raises is logged and counted, and goes no further."""
+        self.last_event = event
+        try:
+            self.entry.processor(event)
+        except ReceiversFailed as exc:
+            self.failed += 1
+            for receiver, reason in exc.failures:
+                self._log(f"receiver {getattr(receiver, '__qualname__', receiver)}", event, reason)
+        except Exception as exc:  # the user's code: it must not harm the other events
+            self.failed += 1
+            self._log(f"processor {self.entry.processor_name}", event, exc)
+        else:
+            self.delivered += 1
+
+    def _log(self, who: str, event: Event, reason: Exception) -> None:
+        logger.error(
+            "%s failed on %s of %s (watch %s): %r",
+            who,
+            event.maskname,
+            printable(event.pathname) or "no path",
+            printable(self.entry.name),
+            reason,
+            exc_info=reason,
+        )
+
+
+class Dispatcher:
+    """A queue of events, and the thread that delivers them in order."""
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[Sequence[Delivery] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="inotifier-dispatcher", daemon=True)
+        self._put = 0
+        self._done = 0
+        self._abandoned = threading.Event()
+
+    @property
+    def depth(self) -> int:
+        """Number of events that wait, the one being handled among them."""
+        return self._put - self._done
+
+    @property
+    def alive(self) -> bool:
+        """False once the thread has ended."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """Begin to deliver."""
+        self._thread.start()
+
+    def put(self, deliveries: Sequence[Delivery]) -> None:
+        """Queue `deliveries`; never blocks. One thread calls this."""
+        for handler, _ in deliveries:
+            handler.seen += 1
+        self._put += len(deliveries)
+        self._queue.put(deliveries)
+
+    def finish(self) -> None:
+        """Take nothing more; end when all that was put is delivered."""
+        self._queue.put(None)
+
+    def join(self, timeout: float) -> bool:
+        """Wait `timeout` seconds for the end; tell whether it came."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def abandon(self) -> int:
+        """Begin no further delivery; return the number of events that are left."""
+        self._abandoned.set()
+        return self.depth
+
+    def _run(self) -> None:
+        while (deliveries := self._queue.get()) is not None:
+            close_old_connections()
+            for handler, event in deliveries:
+                if self._abandoned.is_set():
+                    return
+                handler.handle(event)
+                self._done += 1
+            close_old_connections()
+        connections.close_all()
