@@ -1,0 +1,222 @@
+"""What the management commands do: start, stop, reload, ask."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from typing import NoReturn
+
+from django.db import connections
+
+from inotifier.conf import conf
+from inotifier.exceptions import InotifierError, NotRunning, ReloadFailed
+from inotifier.lifecycle import detach
+from inotifier.lifecycle.pid_file import PidFile, make_private, read_pid, remove_left_over
+from inotifier.lifecycle.plan import Handover, Plan, new_owner
+from inotifier.lifecycle.process import Process
+from inotifier.lifecycle.readiness import Announce, PipeReporter, Reporter, Waiting
+from inotifier.lifecycle.status import Status, ensure_directory, read_status
+from inotifier.lifecycle.supervisor import Supervisor
+
+logger = logging.getLogger(__name__)
+
+_RELOAD_PATIENCE = 90.0
+
+
+def start(plan: Plan, announce: Announce, timeout: float) -> None:
+    """Start a daemon; return when its watches stand.
+
+    In the foreground, return when it has stopped. Detached, the daemon itself leaves by
+    SystemExit and only the caller's process returns.
+
+    Args:
+        plan: what to start.
+        announce: takes lines for the user.
+        timeout: seconds that a detached daemon may take to set its watches.
+
+    Raises:
+        AlreadyRunning: there is one.
+        InotifierError: anything else that keeps it from watching; nothing is left running.
+    """
+    owner = new_owner()
+    _make_directories(plan, owner)
+    pid_file = PidFile(plan.pid_file)
+    pid_file.acquire()
+    try:
+        if owner:
+            pid_file.give_to(*owner)
+        connections.close_all()
+        if plan.foreground:
+            detach.stay(owner)
+            Supervisor(plan, pid_file, Reporter(announce)).run()
+            pid_file.release()
+        else:
+            _start_detached(plan, pid_file, owner, announce, timeout)
+    except Exception:
+        pid_file.release()
+        raise
+
+
+def _make_directories(plan: Plan, owner: tuple[int, int] | None) -> None:
+    private = conf.runtime_dir
+    if private in (plan.pid_file.parent, plan.status_file.parent):
+        for directory in (private.parent, private):
+            make_private(directory)
+            if owner:
+                os.chown(directory, *owner)
+    try:
+        ensure_directory(plan.status_file.parent, owner)
+    except OSError as exc:
+        raise InotifierError(
+            f"cannot make {plan.status_file.parent} for the daemon's state: {exc.strerror}. "
+            "INOTIFIER_STATE_DIR says where it lies."
+        ) from exc
+
+
+def _start_detached(
+    plan: Plan,
+    pid_file: PidFile,
+    owner: tuple[int, int] | None,
+    announce: Announce,
+    timeout: float,
+) -> None:
+    read_fd, write_fd = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(read_fd)
+        _be_daemon(plan, pid_file, owner, PipeReporter(write_fd))
+    os.close(write_fd)
+    waiting = Waiting(read_fd)
+    try:
+        # The child ends as soon as the daemon, its grandchild, is on its own.
+        os.waitpid(child, 0)
+        waiting.until_ready(announce, timeout)
+    except BaseException:
+        _end_half_started(waiting.pid)
+        raise
+    finally:
+        os.close(read_fd)
+    pid_file.abandon()
+
+
+def _be_daemon(
+    plan: Plan, pid_file: PidFile, owner: tuple[int, int] | None, reporter: PipeReporter
+) -> NoReturn:
+    """Run the daemon in this process, and leave the process."""
+    try:
+        detach.detach(owner, keep=[pid_file.fd, reporter.fd])
+        reporter.hello()
+        _supervise(Supervisor(plan, pid_file, reporter))
+    except BaseException as exc:
+        reporter.failed(str(exc) if isinstance(exc, InotifierError) else repr(exc))
+        raise SystemExit(1) from exc
+    finally:
+        pid_file.release()
+    raise SystemExit(0)
+
+
+def _supervise(supervisor: Supervisor) -> None:
+    try:
+        supervisor.run()
+    except BaseException as exc:
+        logger.critical("the daemon ends: %s", exc, exc_info=exc)
+        raise
+
+
+def _end_half_started(pid: int | None) -> None:
+    if pid is None:
+        return
+    try:
+        with Process(pid) as process:
+            process.end(timeout=5)
+    except NotRunning:
+        pass
+
+
+def resume(handover: Handover) -> None:
+    """Go on as the daemon that this process was before it re-executed itself."""
+    plan = handover.plan
+    pid_file = PidFile(plan.pid_file, handover.pid_file_fd)
+    try:
+        if plan.foreground:
+            detach.stay(None)
+        else:
+            detach.resume()
+        _supervise(Supervisor(plan, pid_file, Reporter(logger.info), handover))
+    finally:
+        pid_file.release()
+
+
+def stop(plan: Plan, timeout: float) -> bool:
+    """Stop the daemon and wait for its end.
+
+    Args:
+        plan: which daemon.
+        timeout: seconds to wait before SIGKILL.
+
+    Returns:
+        False if it had to be killed.
+
+    Raises:
+        NotRunning: there is none.
+        NotPermitted: it belongs to another user.
+    """
+    with _find(plan) as process:
+        return process.end(timeout)
+
+
+def reload(plan: Plan) -> None:
+    """Make the daemon take new settings and code; return when its new watches stand.
+
+    Raises:
+        ReloadFailed: it goes on as it was, or it ended; the message tells which and why.
+        NotRunning: there is none.
+        NotPermitted: it belongs to another user.
+    """
+    with _find(plan) as process:
+        before = read_status(plan.status_file).get("reload", {})
+        # An answer that is under way is to somebody who asked before us.
+        target = before.get("answered", 0) + (2 if before.get("state") == "checking" else 1)
+        process.signal(signal.SIGHUP)
+        deadline = time.monotonic() + _RELOAD_PATIENCE + conf.shutdown_timeout
+        while time.monotonic() < deadline:
+            ended = process.wait(0.05)
+            status = read_status(plan.status_file)
+            answer = status.get("reload", {})
+            if ended:
+                raise ReloadFailed("the daemon ended while it took the new settings; see its log")
+            if status.get("pid") == process.pid and answer.get("answered", 0) >= target:
+                if answer["state"] == "refused":
+                    raise ReloadFailed(answer["error"])
+                return
+    raise ReloadFailed("the daemon has not answered; see its log")
+
+
+def status(plan: Plan) -> Status | None:
+    """Return the daemon's status, None if there is no daemon."""
+    pid = read_pid(plan.pid_file)
+    if pid is None:
+        return None
+    written = read_status(plan.status_file)
+    return {**(written if written.get("pid") == pid else {}), "pid": pid}
+
+
+def _find(plan: Plan) -> Process:
+    """Return the daemon, for certain: it holds the pid file while we hold its pidfd."""
+    while True:
+        pid = read_pid(plan.pid_file)
+        if pid is None:
+            if remove_left_over(plan.pid_file):
+                raise NotRunning(
+                    f"No daemon holds {plan.pid_file}, which a dead one left. Removed it."
+                )
+            raise NotRunning(f"No pid file exists at {plan.pid_file}.")
+        try:
+            process = Process(pid)
+        except NotRunning:
+            continue  # it ended just now
+        if read_pid(plan.pid_file) == pid:
+            return process
+        process.close()

@@ -1,0 +1,44 @@
+"""OS signals as items of a queue."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import signal
+from collections.abc import Iterator
+from types import FrameType
+
+HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+Requests = queue.SimpleQueue[signal.Signals]
+
+
+@contextlib.contextmanager
+def queued() -> Iterator[Requests]:
+    """Put SIGTERM, SIGINT and SIGHUP into a queue while the block runs.
+
+    What was held back by `hold_back`, in this process or before an exec, comes as well.
+    """
+    requests: Requests = queue.SimpleQueue()
+
+    def wake(number: int, frame: FrameType | None) -> None:
+        # SimpleQueue.put is safe in a signal handler, unlike Queue.put and Event.set.
+        requests.put(signal.Signals(number))
+
+    before = {number: signal.signal(number, wake) for number in HANDLED}
+    let_through()
+    try:
+        yield requests
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def hold_back() -> None:
+    """Let signals wait in the kernel, over an exec as well."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
+
+
+def let_through() -> None:
+    """End what `hold_back` began."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)

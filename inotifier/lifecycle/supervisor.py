@@ -1,0 +1,212 @@
+"""The main thread of the daemon: signals, reloads, the status file."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import queue
+import signal
+import sys
+import time
+
+from django.db import connections
+
+from inotifier.conf import conf
+from inotifier.lifecycle import os_signals
+from inotifier.lifecycle.detach import open_descriptors
+from inotifier.lifecycle.pid_file import PidFile
+from inotifier.lifecycle.plan import Handover, Plan
+from inotifier.lifecycle.readiness import Reporter
+from inotifier.lifecycle.settings_check import SettingsCheck
+from inotifier.lifecycle.status import Status, StatusFile, describe
+from inotifier.service import Service
+from inotifier.watches import load
+
+logger = logging.getLogger(__name__)
+
+_TICK = 1.0
+_TICK_WHILE_CHECKING = 0.1
+_KEEP_PID_FILE = 3600.0
+_STOPS_TO_CUT = 2
+
+
+class Supervisor:
+    """Runs a `Service` until it is told to stop.
+
+    Args:
+        plan: where the daemon lives.
+        pid_file: locked by this process.
+        reporter: told when the watches stand, or why they do not.
+        predecessor: what the daemon was before it re-executed itself.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        pid_file: PidFile,
+        reporter: Reporter,
+        predecessor: Handover | None = None,
+    ) -> None:
+        self._plan = plan
+        self._pid_file = pid_file
+        self._reporter = reporter
+        self._started = predecessor.started if predecessor else time.time()
+        self._inotify_fd = predecessor.inotify_fd if predecessor else None
+        self._answered = predecessor.reloads if predecessor else 0
+        self._reload_state = "done"
+        self._reload_error = ""
+        self._asked = 0
+        self._answering = 0
+        self._stops = 0
+        self._check: SettingsCheck | None = None
+        self._kept = time.monotonic()
+        self._status_file = StatusFile(plan.status_file)
+
+    def run(self) -> None:
+        """Watch until SIGTERM or SIGINT, then deliver what was read."""
+        with os_signals.queued() as self._requests:
+            self._begin()
+            try:
+                while self._step():
+                    pass
+            finally:
+                self._drain()
+                self._service.close()
+                if self._check:
+                    self._check.cancel()
+        self._status_file.remove()
+
+    def _begin(self) -> None:
+        self._pid_file.write(os.getpid())
+        self._watch()
+        self._write_status()
+        self._reporter.ready()
+        logger.info("watching %d entries as process %d", len(self._service.handlers), os.getpid())
+
+    def _watch(self) -> None:
+        self._service = Service(load(), self._inotify_fd)
+        try:
+            self._service.watch(self._reporter.announce)
+        except BaseException:
+            self._service.close()
+            raise
+        self._service.run()
+
+    def _step(self) -> bool:
+        """Wait for a signal or a tick and act on it; False if it is time to stop."""
+        self._receive(_TICK_WHILE_CHECKING if self._check else _TICK)
+        if not self._stops:
+            self._service.check_alive()
+            self._pursue_reload()
+            self._write_status()
+            self._keep_pid_file()
+        return not self._stops
+
+    def _receive(self, timeout: float) -> None:
+        """Wait `timeout` seconds for a request and count it."""
+        try:
+            request = self._requests.get(timeout=timeout)
+        except queue.Empty:
+            return
+        if request == signal.SIGHUP:
+            self._asked += 1
+        else:
+            self._stops += 1
+
+    def _drain(self) -> None:
+        """Deliver what was read, until the timeout or a second signal to stop."""
+        self._service.finish()
+        deadline = time.monotonic() + conf.shutdown_timeout
+        while time.monotonic() < deadline and self._stops < _STOPS_TO_CUT:
+            if self._service.drained(0.1):
+                return
+            self._receive(0.0)
+        if lost := self._service.abandon():
+            logger.error("stopping with %d event(s) not delivered", lost)
+
+    # Reload: a fresh interpreter checks the settings and the code, and only if they are good
+    # does this process give itself up for a new one.
+
+    def _pursue_reload(self) -> None:
+        if self._check is None:
+            if self._asked:
+                self._check_settings()
+            return
+        outcome = self._check.outcome()
+        if outcome is None:
+            return
+        self._check = None
+        if outcome.good:
+            self._reexecute()
+        else:
+            self._refuse(outcome.text)
+
+    def _check_settings(self) -> None:
+        self._answering, self._asked = self._asked, 0
+        self._reload_state = "checking"
+        logger.info("reload: checking the new settings")
+        try:
+            self._check = SettingsCheck(self._plan)
+        except OSError as exc:
+            self._refuse(f"cannot run the check: {exc}")
+
+    def _refuse(self, reason: str) -> None:
+        self._answered += self._answering
+        self._reload_state, self._reload_error = "refused", reason
+        logger.error("reload refused, the daemon goes on as it was:\n%s", reason)
+
+    def _reexecute(self) -> None:
+        """Replace this process by a new one with the same pid, pid file and inotify instance."""
+        logger.info("reload: the new settings are good, executing anew")
+        # Until the new one handles them, signals wait: their default would be death.
+        os_signals.hold_back()
+        self._drain()
+        if self._stops:
+            os_signals.let_through()
+            return
+        # Whoever asked until now is answered by what is read from disk from now on.
+        self._answered += self._answering + self._asked
+        handover = Handover(
+            plan=self._plan,
+            pid_file_fd=self._pid_file.fd,
+            inotify_fd=self._service.inotify_fd,
+            started=self._started,
+            reloads=self._answered,
+        )
+        connections.close_all()
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        kept = {0, 1, 2, handover.pid_file_fd, handover.inotify_fd}
+        try:
+            for fd in open_descriptors():
+                with contextlib.suppress(OSError):  # that of the listing is closed again
+                    os.set_inheritable(fd, fd in kept)
+            os.chdir(self._plan.directory)
+            command = self._plan.call("inotifier_start")
+            os.execve(command[0], command, handover.environment())  # noqa: S606
+        except OSError as exc:
+            self._inotify_fd = self._service.inotify_fd
+            self._watch()
+            os_signals.let_through()
+            self._reload_state, self._reload_error = "refused", f"cannot execute anew: {exc}"
+            logger.error("reload: cannot execute anew, the daemon goes on as it was: %s", exc)
+
+    def _write_status(self) -> None:
+        status: Status = {
+            "pid": os.getpid(),
+            "started": self._started,
+            **describe(self._service),
+            "reload": {
+                "answered": self._answered,
+                "state": self._reload_state,
+                "error": self._reload_error,
+            },
+        }
+        self._status_file.write(status)
+
+    def _keep_pid_file(self) -> None:
+        if time.monotonic() - self._kept > _KEEP_PID_FILE:
+            self._kept = time.monotonic()
+            self._pid_file.keep()

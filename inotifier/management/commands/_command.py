@@ -1,0 +1,67 @@
+"""What the commands have in common: the plan, and errors as CommandError."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from inotifier.conf import conf
+from inotifier.exceptions import InotifierError, NotPermitted
+from inotifier.lifecycle.plan import Plan, make_plan
+
+_NOT_PERMITTED = 4  # LSB: the user had insufficient privilege
+
+
+def seconds(text: str) -> float:
+    """Read a command-line option that is a number of seconds."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, 0 or more")
+    return value
+
+
+def stop_timeout(timeout: float | None) -> float:
+    """Return how long to wait for a daemon to stop: a little longer than it may drain."""
+    return conf.shutdown_timeout + 5 if timeout is None else timeout
+
+
+class InotifierCommand(BaseCommand):
+    """A command whose `InotifierError`s reach the user as one message and exit code 1."""
+
+    # The settings of inotifier are checked by what needs them, with messages of its own.
+    requires_system_checks = ()
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            self.act(options)
+        except NotPermitted as exc:
+            raise CommandError(str(exc), returncode=_NOT_PERMITTED) from exc
+        except InotifierError as exc:
+            raise CommandError(str(exc)) from exc
+
+    def act(self, options: dict[str, Any]) -> None:
+        """Do what the command is for."""
+        raise NotImplementedError
+
+    def plan(self, options: dict[str, Any], *, foreground: bool = False) -> Plan:
+        """Return the plan of this project's daemon."""
+        return make_plan(options, foreground=foreground)
+
+    def announce(self, line: str) -> None:
+        """Print `line` at once."""
+        self.stdout.write(line)
+        self.stdout.flush()
+
+    def warn(self, line: str) -> None:
+        """Print `line` to standard error."""
+        self.stderr.write(self.style.WARNING(line))
+
+    @staticmethod
+    def add_timeout(parser: CommandParser, help: str) -> None:
+        """Add the option --timeout."""
+        parser.add_argument("--timeout", type=seconds, metavar="SECONDS", help=help)
