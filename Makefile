@@ -1,0 +1,72 @@
+# make run    try it: the example project's daemon, in the foreground
+# make test   all tests, with coverage
+# make lint   ruff, mypy, and the README rendered
+# make build  wheel and sdist, into dist/
+# make clean  remove what the other targets made
+#
+# The first call makes a virtual environment. It belongs to one interpreter and one Django; for
+# another, name another place:
+#
+#     make test VENV=.venv-3.13 PYTHON=python3.13 DJANGO="Django>=6"
+
+PYTHON ?= python3
+VENV ?= .venv
+DJANGO ?=
+PYTEST_ARGS ?=
+
+bin := $(VENV)/bin
+install = $(bin)/python -m pip install --quiet --disable-pip-version-check
+django = $(if $(DJANGO),'$(DJANGO)')
+
+.PHONY: run test lint build clean
+
+# exec: no shell stands between make and the daemon when Ctrl+C comes.
+run: $(VENV)/.run
+	@$(bin)/python example_project/manage.py migrate --verbosity 0
+	@exec $(bin)/python example_project/manage.py inotifier_start --foreground
+
+test: $(VENV)/.test
+	$(bin)/python -m coverage erase
+	$(bin)/python -m coverage run -m pytest $(PYTEST_ARGS)
+	$(bin)/python -m coverage combine --quiet
+	$(bin)/python -m coverage report
+
+lint: $(VENV)/.lint
+	$(bin)/ruff check .
+	$(bin)/ruff format --check .
+	$(bin)/mypy
+	$(bin)/docutils --writer=null --report=1 --halt=2 README.rst
+	$(bin)/docutils --writer=null --report=1 --halt=2 CHANGELOG.rst
+
+build: $(VENV)/.test
+	rm -rf dist
+	$(bin)/python -m build
+
+# What was dropped into the example project, and its database, stay.
+clean:
+	rm -rf .venv .venv-* build dist *.egg-info .coverage .coverage.* htmlcov
+	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp inside the environment says what is installed: the second call has nothing to do.
+$(VENV)/.run: pyproject.toml | $(VENV)/pyvenv.cfg
+	$(install) --editable . $(django)
+	@touch $@
+
+$(VENV)/.test: pyproject.toml | $(VENV)/pyvenv.cfg
+	$(install) --editable '.[test]' $(django)
+	@touch $@
+
+$(VENV)/.lint: pyproject.toml | $(VENV)/pyvenv.cfg
+	$(install) --editable '.[lint]' $(django)
+	@touch $@
+
+$(VENV)/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "$(PYTHON) is not a Python 3.11 or newer; name one: make PYTHON=python3.13 ..." >&2; \
+		exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) cannot make a virtual environment, its ensurepip is missing." >&2; \
+		echo "On Debian: apt install python3-venv. Or another Python: make PYTHON=..." >&2; \
+		exit 1; }
+	$(PYTHON) -m venv $(VENV)
