@@ -46,9 +46,11 @@ class Settings:
     def project_name(self) -> str:
         """A name for this project on this host: two check-outs have two names."""
         module = os.environ.get("DJANGO_SETTINGS_MODULE", "django")
-        # Not the current directory: start and stop may be called from two of them.
-        file = getattr(sys.modules.get(module), "__file__", None)
-        home = getattr(settings, "BASE_DIR", None) or file or "/"
+        if getattr(settings, "BASE_DIR", None):
+            home = str(self.base_dir)
+        else:
+            # Not the current directory: start and stop may be called from two of them.
+            home = getattr(sys.modules.get(module), "__file__", None) or "/"
         digest = hashlib.sha256(os.fsencode(home)).hexdigest()[:8]
         return f"{module.split('.')[0]}-{digest}"
 
@@ -98,10 +100,10 @@ class Settings:
 
     @property
     def log_files(self) -> list[Path]:
-        """Files that handlers of LOGGING write."""
+        """Files that handlers of LOGGING write, in the daemon's working directory."""
         handlers = (getattr(settings, "LOGGING", None) or {}).get("handlers", {})
         names = [handler.get("filename") for handler in handlers.values()]
-        return [Path(name).absolute() for name in names if name]
+        return [self.working_directory / name for name in names if name]
 
     @property
     def working_directory(self) -> Path:
@@ -145,7 +147,11 @@ class Settings:
     def shutdown_timeout(self) -> float:
         """INOTIFIER_SHUTDOWN_TIMEOUT: seconds to deliver what was read, or 30."""
         value = getattr(settings, "INOTIFIER_SHUTDOWN_TIMEOUT", 30)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, (int, float))
+            or not 0 <= value < float("inf")
+        ):
             raise ConfigurationError(
                 f"setting INOTIFIER_SHUTDOWN_TIMEOUT is {value!r}; "
                 "it should be a number of seconds, 0 or more"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from django.db import close_old_connections, connections
@@ -37,8 +37,12 @@ class Handler:
     failed: int = 0
     last_event: Event | None = None
 
-    def handle(self, event: Event) -> None:
-        """Call the processor; whatever it raises is logged and counted, and goes no further."""
+    def handle(self, event: Event) -> bool:
+        """Call the processor; whatever it raises is logged and counted, and goes no further.
+
+        Returns:
+            True if it raised nothing.
+        """
         self.last_event = event
         try:
             self.entry.processor(event)
@@ -46,13 +50,15 @@ class Handler:
             self.failed += 1
             for receiver, reason in exc.failures:
                 self._log(f"receiver {getattr(receiver, '__qualname__', receiver)}", event, reason)
-        except Exception as exc:  # the user's code: it must not harm the other events
+        except (Exception, SystemExit) as exc:  # the user's code: it must not harm other events
             self.failed += 1
             self._log(f"processor {self.entry.processor_name}", event, exc)
         else:
             self.delivered += 1
+            return True
+        return False
 
-    def _log(self, who: str, event: Event, reason: Exception) -> None:
+    def _log(self, who: str, event: Event, reason: BaseException) -> None:
         logger.error(
             "%s failed on %s of %s (watch %s): %r",
             who,
@@ -111,11 +117,20 @@ class Dispatcher:
 
     def _run(self) -> None:
         while (deliveries := self._queue.get()) is not None:
-            close_old_connections()
+            _close(close_old_connections)
             for handler, event in deliveries:
                 if self._abandoned.is_set():
-                    return
-                handler.handle(event)
+                    break
+                if not handler.handle(event):
+                    # The reason may be a connection that broke; the next event gets a new one.
+                    _close(close_old_connections)
                 self._done += 1
-            close_old_connections()
-        connections.close_all()
+            _close(close_old_connections)
+        _close(connections.close_all)
+
+
+def _close(close: Callable[[], None]) -> None:
+    try:
+        close()
+    except Exception:  # a server that is gone does not even say goodbye
+        logger.exception("a database connection cannot be closed")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import pyinotify
@@ -59,6 +59,7 @@ _MASK_BITS = ALL_EVENTS | UNASKED | IN_ISDIR | _FLAGS
 
 _BITS: dict[str, int] = {
     **EventsCodes.ALL_FLAGS,
+    "ALL": ALL_EVENTS,
     "IN_CLOSE": IN_CLOSE_WRITE | IN_CLOSE_NOWRITE,
     "IN_MOVE": IN_MOVED_FROM | IN_MOVED_TO,
 }
@@ -73,8 +74,8 @@ def parse_mask(value: object) -> int:
     """Return the mask that `value` means, as an int.
 
     Args:
-        value: an int; a name ("IN_CREATE", "ALL_EVENTS"); names joined by "|"; or an
-            iterable of any of these. IN_CLOSE and IN_MOVE are the pairs of inotify(7).
+        value: an int; a name ("IN_CREATE", "ALL_EVENTS"); names joined by "|"; or a
+            list, tuple or set of any of these. IN_CLOSE and IN_MOVE are the pairs of inotify(7).
 
     Raises:
         ConfigurationError: an unknown bit or name, a flag that belongs to the engine
@@ -100,7 +101,8 @@ def _bits(value: object) -> int:
         return value
     if isinstance(value, str):
         return _or(_bit(name.strip(), value) for name in value.split("|"))
-    if isinstance(value, Iterable):
+    # No generator: settings are read more than once, and the second time it would be empty.
+    if isinstance(value, Collection) and not isinstance(value, (bytes, bytearray)):
         return _or(_bits(part) for part in value)
     raise ConfigurationError(f"the mask {value!r} is neither an int nor names of events")
 
@@ -224,6 +226,8 @@ class Event(pyinotify.Event):
                 value = hex(value)
             elif value == "":
                 value = "''"
+            elif isinstance(value, str):
+                value = printable(value)
             if value is not None:
                 shown.append(f" {field}={value}")
         return f"<{type(self).__name__}{''.join(shown)} >"

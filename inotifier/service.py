@@ -61,7 +61,7 @@ class Service:
             self._by_subscription[subscription] = handler
             self._table.add(subscription)
             _prepare(entry)
-        self._table.remove_strangers()
+        self._table.settle()
 
     def run(self) -> None:
         """Begin to read and deliver."""

@@ -88,17 +88,21 @@ class Watch:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A `Watch` made ready: absolute path, mask as an int, processor imported and made."""
+    """A `Watch` made ready: absolute path, mask as an int, processor imported and made.
+
+    `origin` is what the processor was named as: the class that it was made from, or itself.
+    """
 
     watch: Watch
     path: str
     mask: int
     processor: Processor
     processor_name: str
+    origin: object
 
     @property
     def name(self) -> str:
-        return self.watch.name or self.path
+        return str(self.watch.name or self.path)
 
 
 class _Unusable(InotifierError):
@@ -176,10 +180,15 @@ def _materialized(value: object) -> list[object]:
 def _entry(raw: object, number: int) -> Entry:
     watch = read_entry(raw, number)
     path = _checked_path(watch, number)
-    processor, processor_name = _processor(watch, number)
+    processor, processor_name, origin = _processor(watch, number)
     mask = _checked_mask(watch, processor, processor_name, path, number)
     return Entry(
-        watch=watch, path=path, mask=mask, processor=processor, processor_name=processor_name
+        watch=watch,
+        path=path,
+        mask=mask,
+        processor=processor,
+        processor_name=processor_name,
+        origin=origin,
     )
 
 
@@ -215,9 +224,10 @@ def _from_fields(fields: Mapping[str, Any], number: int) -> Watch:
 
 
 def _checked_path(watch: Watch, number: int) -> str:
-    if not isinstance(watch.path, (str, os.PathLike)) or not os.fspath(watch.path):
+    given = os.fspath(watch.path) if isinstance(watch.path, (str, os.PathLike)) else None
+    if not isinstance(given, str) or not given or "\0" in given:
         raise _Unusable("E002", SHAPE, f"The path of entry {number} is {watch.path!r}. {FORMS}")
-    path = str(absolute(watch.path, conf.base_dir))
+    path = str(absolute(given, conf.base_dir))
     if not os.access(path, os.R_OK, effective_ids=True):
         raise _Unusable(
             "E004",
@@ -227,11 +237,11 @@ def _checked_path(watch: Watch, number: int) -> str:
     return path
 
 
-def _processor(watch: Watch, number: int) -> tuple[Processor, str]:
-    """Return the processor of `watch` and the name to show for it."""
-    target = watch.processor
+def _processor(watch: Watch, number: int) -> tuple[Processor, str, object]:
+    """Return the processor of `watch`, the name to show for it, and its origin."""
+    target = origin = watch.processor
     if isinstance(target, str):
-        target = _imported(target, number)
+        target = origin = _imported(target, number)
     name = watch.processor if isinstance(watch.processor, str) else _dotted(target)
     if inspect.isclass(target):
         target = _constructed(target, watch.options, name, number)
@@ -247,7 +257,7 @@ def _processor(watch: Watch, number: int) -> tuple[Processor, str]:
             f"the event processor {name} of entry {number} cannot be called with an event",
             "Derive it from pyinotify.ProcessEvent, or give it a method __call__(event).",
         )
-    return target, name
+    return target, name, origin
 
 
 def _imported(dotted: str, number: int) -> object:
@@ -260,7 +270,7 @@ def _imported(dotted: str, number: int) -> object:
         )
     try:
         module = importlib.import_module(module_name)
-    except Exception as exc:  # whatever the user's module raises is the reason to show
+    except (Exception, SystemExit) as exc:  # what the user's module raises is the reason to show
         raise _Unusable(
             "E006",
             f"Cannot import event processor module: {module_name}\n\n{exc!r}"
@@ -281,11 +291,11 @@ def _imported(dotted: str, number: int) -> object:
 def _constructed(cls: type, options: Mapping[str, Any], name: str, number: int) -> object:
     try:
         return cls(**options)
-    except Exception as exc:  # whatever the user's class raises is the reason to show
+    except (Exception, SystemExit) as exc:  # what the user's class raises is the reason to show
         raise _Unusable(
             "E008",
             f"the event processor {name} of entry {number} cannot be made: {exc!r}",
-            f"It was called with the options {dict(options)!r}.",
+            f"It was called with the options {options!r}.",
         ) from exc
 
 
@@ -309,6 +319,7 @@ def _checked_mask(
             f"entry {number} of INOTIFIER_WATCH_PATHS: {exc}",
             'Use an int, a name, "IN_CREATE|IN_DELETE", a list of names or "ALL_EVENTS".',
         ) from exc
+    mask |= getattr(processor, "added_mask", 0)
     required = getattr(processor, "required_mask", 0)
     if missing := required & ~mask:
         raise _Unusable(
@@ -331,7 +342,7 @@ def _repeated(entries: Sequence[Entry]) -> Iterator[Problem]:
         for other in seen:
             if (
                 entry.path == other.path
-                and entry.watch.processor == other.watch.processor
+                and entry.origin == other.origin
                 and entry.watch.options == other.watch.options
             ):
                 yield Problem(

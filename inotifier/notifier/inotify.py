@@ -40,7 +40,8 @@ class Inotify:
     def add_watch(self, path: str, mask: int) -> int:
         """Watch `path` for `mask` and return the watch descriptor.
 
-        A second call for the same inode returns the same descriptor and replaces its mask.
+        A second call for the same inode returns the same descriptor and replaces its mask, or
+        adds to it with IN_MASK_ADD.
 
         Raises:
             WatchError: the kernel refused; the message names the limit if one was reached.
@@ -54,10 +55,11 @@ class Inotify:
         """Stop watching; IN_IGNORED follows. A descriptor that is gone already is no error."""
         _libc.inotify_rm_watch(self.fd, wd)
 
-    def watch_descriptors(self) -> set[int]:
-        """Return the descriptors of all watches that stand, from proc_pid_fdinfo(5)."""
+    def watches(self) -> dict[int, int]:
+        """Return the mask of each watch that stands, by descriptor, from proc_pid_fdinfo(5)."""
         lines = Path(f"/proc/self/fdinfo/{self.fd}").read_text(encoding="ascii")
-        return {int(wd, 16) for wd in re.findall(r"^inotify wd:([0-9a-f]+) ", lines, re.M)}
+        found = re.findall(r"^inotify wd:([0-9a-f]+) .* mask:([0-9a-f]+) ", lines, re.M)
+        return {int(wd, 16): int(mask, 16) for wd, mask in found}
 
     def wait(self, wake_fd: int) -> bool:
         """Block until there is something to read; False if `wake_fd` became readable first."""

@@ -20,7 +20,6 @@ class Reader:
     def __init__(self, inotify: Inotify, sink: Callable[[bytes], None]) -> None:
         self._inotify = inotify
         self._sink = sink
-        self._wake_fd = os.eventfd(0)
         self._thread = threading.Thread(target=self._run, name="inotifier-reader", daemon=True)
 
     @property
@@ -30,6 +29,7 @@ class Reader:
 
     def start(self) -> None:
         """Begin to read."""
+        self._wake_fd = os.eventfd(0)
         self._thread.start()
 
     def stop(self) -> None:

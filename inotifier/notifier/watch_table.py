@@ -16,6 +16,7 @@ from pyinotify import (
     IN_EXCL_UNLINK,
     IN_IGNORED,
     IN_ISDIR,
+    IN_MASK_ADD,
     IN_MOVE_SELF,
     IN_MOVED_FROM,
     IN_MOVED_TO,
@@ -65,41 +66,47 @@ class WatchTable:
         self._subscriptions: dict[int, list[Subscription]] = {}
         self._directories: set[int] = set()
         self._all: list[Subscription] = []
-        self._moves: dict[int, str] = {}
+        self._moves: dict[int, tuple[list[Subscription], str]] = {}
 
     def add(self, subscription: Subscription) -> None:
-        """Set the kernel's watch for `subscription`.
+        """Set the kernel's watch for `subscription`; call `settle` after the last one.
 
         Raises:
             WatchError: the kernel refused.
         """
         flags = subscription.mask & (IN_ONLYDIR | IN_DONT_FOLLOW)
-        excl_unlink = subscription.mask & IN_EXCL_UNLINK
-        mask = subscription.mask & ALL_EVENTS
-        wd = self._inotify.add_watch(subscription.path, mask | flags | excl_unlink)
-        others = self._subscriptions.setdefault(wd, [])
-        if others:
-            self._widen(subscription, others, flags)
-        others.append(subscription)
+        # Added, so that what others wait for goes on meanwhile: other subscriptions of this
+        # inode, or those of before a reload.
+        mask = subscription.mask & ALL_EVENTS | flags | IN_MASK_ADD
+        wd = self._inotify.add_watch(subscription.path, mask)
+        self._subscriptions.setdefault(wd, []).append(subscription)
         self._all.append(subscription)
-        if Path(subscription.path).is_dir():
+        path = Path(subscription.path)
+        if path.is_dir() and not (flags & IN_DONT_FOLLOW and path.is_symlink()):
             self._directories.add(wd)
 
-    def _widen(self, subscription: Subscription, others: list[Subscription], flags: int) -> None:
-        """Give the kernel's watch the union; add_watch has replaced the mask by the last one."""
-        together = [subscription, *others]
-        mask = 0
-        for one in together:
-            mask |= one.mask & ALL_EVENTS
-        # IN_EXCL_UNLINK takes events away, so it holds only if all ask for it.
-        if all(one.mask & IN_EXCL_UNLINK for one in together):
-            mask |= IN_EXCL_UNLINK
-        self._inotify.add_watch(subscription.path, mask | flags)
+    def settle(self) -> None:
+        """Make the kernel's watches exactly what the subscriptions ask for.
 
-    def remove_strangers(self) -> None:
-        """Remove the kernel's watches that nobody here subscribed to."""
-        for wd in self._inotify.watch_descriptors() - self._subscriptions.keys():
+        Raises:
+            WatchError: the kernel refused.
+        """
+        for wd, mask in self._inotify.watches().items():
+            if wd in self._subscriptions:
+                self._narrow(self._subscriptions[wd], mask)
+        for wd in self._inotify.watches().keys() - self._subscriptions.keys():
             self._inotify.remove_watch(wd)
+
+    def _narrow(self, subscriptions: list[Subscription], mask: int) -> None:
+        """Take from the kernel's `mask` what none of `subscriptions` asks for."""
+        # IN_EXCL_UNLINK takes events away, so it holds only if all ask for it.
+        exact, excl_unlink = 0, IN_EXCL_UNLINK
+        for one in subscriptions:
+            exact |= one.mask & ALL_EVENTS
+            excl_unlink &= one.mask
+        if excl_unlink or mask & (ALL_EVENTS | IN_EXCL_UNLINK) & ~exact:
+            flags = subscriptions[0].mask & IN_DONT_FOLLOW
+            self._inotify.add_watch(subscriptions[0].path, exact | excl_unlink | flags)
 
     def decode(self, buffer: bytes) -> Batch:
         """Return what the raw events of `buffer` mean to each subscription, in their order."""
@@ -120,7 +127,7 @@ class WatchTable:
         subscriptions = self._subscriptions.get(wd)
         if subscriptions is None:
             return  # a watch of before a reload that nobody asks for any more
-        src_pathname = self._source(subscriptions[0].path, mask, cookie, name)
+        source = self._source(subscriptions, mask, cookie, name)
         # For these two the kernel does not tell (inotify(7)).
         is_dir = wd in self._directories if mask & (IN_DELETE_SELF | IN_MOVE_SELF) else None
         for one in subscriptions:
@@ -132,7 +139,7 @@ class WatchTable:
                     wd=wd,
                     cookie=cookie,
                     dir=is_dir,
-                    src_pathname=src_pathname,
+                    src_pathname=_pathname(source, one),
                     watch=one.watch,
                     timestamp=now,
                 )
@@ -141,16 +148,26 @@ class WatchTable:
             del self._subscriptions[wd]
             self._directories.discard(wd)
 
-    def _source(self, path: str, mask: int, cookie: int, name: str) -> str | None:
-        """Return where an IN_MOVED_TO came from, if the kernel told."""
+    def _source(
+        self, subscriptions: list[Subscription], mask: int, cookie: int, name: str
+    ) -> tuple[list[Subscription], str] | None:
+        """Return where an IN_MOVED_TO came from, if the kernel told: directory and name."""
         if mask & IN_MOVED_TO:
             return self._moves.pop(cookie, None)
         if mask & IN_MOVED_FROM:
-            self._moves[cookie] = join(path, name)
+            self._moves[cookie] = (subscriptions, name)
             if len(self._moves) > _MOVE_MEMORY:
                 # What went out of all watches never comes back; the oldest goes first.
                 del self._moves[next(iter(self._moves))]
         return None
+
+
+def _pathname(source: tuple[list[Subscription], str] | None, one: Subscription) -> str | None:
+    """Return the path of `source`, in the words of `one` if it watches that directory too."""
+    if source is None:
+        return None
+    subscriptions, name = source
+    return join((one if one in subscriptions else subscriptions[0]).path, name)
 
 
 def _raw_events(buffer: bytes) -> Iterator[tuple[int, int, int, str]]:
