@@ -23,6 +23,7 @@ from inotifier.lifecycle.supervisor import Supervisor
 logger = logging.getLogger(__name__)
 
 _RELOAD_PATIENCE = 90.0
+_ENDING_PATIENCE = 5.0
 
 
 def start(plan: Plan, announce: Announce, timeout: float) -> None:
@@ -90,14 +91,16 @@ def _start_detached(
     os.close(write_fd)
     waiting = Waiting(read_fd)
     try:
-        # The child ends as soon as the daemon, its grandchild, is on its own.
-        os.waitpid(child, 0)
         waiting.until_ready(announce, timeout)
     except BaseException:
-        _end_half_started(waiting.pid)
+        # The child ends as soon as the daemon, its grandchild, is on its own; or it hangs.
+        _end_half_started(child, by_itself=waiting.ending)
+        waiting.learn_pid(_ENDING_PATIENCE)
+        _end_half_started(waiting.pid, by_itself=waiting.ending)
         raise
     finally:
         os.close(read_fd)
+        os.waitpid(child, 0)
     pid_file.abandon()
 
 
@@ -108,6 +111,7 @@ def _be_daemon(
     try:
         detach.detach(owner, keep=[pid_file.fd, reporter.fd])
         reporter.hello()
+        detach.open_logs()
         _supervise(Supervisor(plan, pid_file, reporter))
     except BaseException as exc:
         reporter.failed(str(exc) if isinstance(exc, InotifierError) else repr(exc))
@@ -125,12 +129,14 @@ def _supervise(supervisor: Supervisor) -> None:
         raise
 
 
-def _end_half_started(pid: int | None) -> None:
+def _end_half_started(pid: int | None, *, by_itself: bool) -> None:
     if pid is None:
         return
     try:
         with Process(pid) as process:
-            process.end(timeout=5)
+            # What is registered with atexit has its time: logs and reports of errors are sent.
+            if not (by_itself and process.wait(_ENDING_PATIENCE)):
+                process.end(_ENDING_PATIENCE)
     except NotRunning:
         pass
 
@@ -176,7 +182,9 @@ def reload(plan: Plan) -> None:
         NotPermitted: it belongs to another user.
     """
     with _find(plan) as process:
-        before = read_status(plan.status_file).get("reload", {})
+        written = read_status(plan.status_file)
+        # While it starts, there may still be what another one has written.
+        before = written.get("reload", {}) if written.get("pid") == process.pid else {}
         # An answer that is under way is to somebody who asked before us.
         target = before.get("answered", 0) + (2 if before.get("state") == "checking" else 1)
         process.signal(signal.SIGHUP)

@@ -45,17 +45,27 @@ def detach(owner: tuple[int, int] | None, keep: Iterable[int]) -> None:
         keep: descriptors that stay open.
 
     Raises:
-        InotifierError: a log cannot be opened, or the process cannot become what it should.
+        InotifierError: a stream cannot be opened, or the process cannot become what it should.
     """
     # Handlers would go on writing to descriptors that are about to be closed.
     logging.shutdown()
     with _daemon_streams() as streams:
         _enter(owner, keep, streams, detach_process=True, prevent_core=True)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+
+
+def open_logs() -> None:
+    """Set up LOGGING anew, with descriptors of this process.
+
+    Raises:
+        InotifierError: a log cannot be opened.
+    """
     try:
         configure_logging(settings.LOGGING_CONFIG, settings.LOGGING)
     except Exception as exc:  # what dictConfig raises depends on the handlers
-        raise InotifierError(f"LOGGING cannot be set up in the daemon: {exc}") from exc
+        # It names the handler; what it comes from says why.
+        reason = f"{exc}: {exc.__cause__}" if exc.__cause__ else exc
+        raise InotifierError(f"LOGGING cannot be set up in the daemon: {reason}") from exc
 
 
 def stay(owner: tuple[int, int] | None) -> None:
@@ -104,8 +114,11 @@ def _enter(
         stderr=streams["stderr"],
     )
     try:
+        if gid is not None:
+            # With initgroups, python-daemon leaves this process the group that it had.
+            os.setgid(gid)
         context.open()
-    except DaemonError as exc:
+    except (DaemonError, OSError) as exc:
         raise InotifierError(f"cannot become a daemon: {exc}") from exc
 
 

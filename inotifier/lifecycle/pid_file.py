@@ -140,6 +140,8 @@ def read_pid(path: Path) -> int | None:
 def remove_left_over(path: Path) -> bool:
     """Remove what a dead daemon left at `path`; tell whether there was anything."""
     try:
+        if not path.exists():
+            return False
         with _directory_lock(path.parent):
             if not path.exists() or _look(path)[0]:
                 return False

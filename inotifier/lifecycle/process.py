@@ -10,6 +10,7 @@ from types import TracebackType
 from inotifier.exceptions import InotifierError, NotPermitted, NotRunning
 
 _KILL_PATIENCE = 10.0
+_LONGEST = 1e6  # seconds; poll(2) counts milliseconds in an int
 
 
 class Process:
@@ -51,7 +52,7 @@ class Process:
         """Wait `timeout` seconds for the end of the process; tell whether it came."""
         poll = select.poll()
         poll.register(self._fd, select.POLLIN)
-        return bool(poll.poll(max(0.0, timeout) * 1000))
+        return bool(poll.poll(min(max(0.0, timeout), _LONGEST) * 1000))
 
     def end(self, timeout: float) -> bool:
         """Send SIGTERM, wait `timeout` seconds, then send SIGKILL and wait for the end.

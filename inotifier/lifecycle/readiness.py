@@ -53,11 +53,12 @@ class PipeReporter(Reporter):
         self._open = False
 
     def failed(self, reason: str) -> None:
-        """Say why there will be no daemon; once it was ready, nobody listens."""
-        if self._open:
-            self._send(error=reason)
+        """Say why there will be no daemon."""
+        self._send(error=reason)
 
     def _send(self, **message: object) -> None:
+        if not self._open:
+            return  # it was ready, so that nobody listens, and the number may be another file's
         # The parent may have been interrupted.
         with contextlib.suppress(BrokenPipeError):
             os.write(self.fd, json.dumps(message).encode("ascii") + b"\n")
@@ -68,10 +69,12 @@ class Waiting:
 
     Attributes:
         pid: the daemon's process id once it has said it.
+        ending: True once it has said that it ends, or has ended.
     """
 
     def __init__(self, fd: int) -> None:
         self.pid: int | None = None
+        self.ending = False
         self._fd = fd
         self._rest = b""
 
@@ -89,9 +92,20 @@ class Waiting:
             elif "line" in message:
                 announce(message["line"])
             elif "error" in message:
+                self.ending = True
                 raise StartFailed(message["error"])
             else:
                 return
+
+    def learn_pid(self, timeout: float) -> None:
+        """Wait `timeout` seconds for what process the daemon is, or for its end.
+
+        A daemon that was given up before it said so would go on, and nobody would find it.
+        """
+        deadline = time.monotonic() + timeout
+        with contextlib.suppress(StartFailed):
+            while self.pid is None:
+                self.pid = self._next(deadline, timeout).get("pid")
 
     def _next(self, deadline: float, timeout: float) -> dict[str, Any]:
         while b"\n" not in self._rest:
@@ -100,6 +114,7 @@ class Waiting:
                 raise StartFailed(f"the daemon was not ready within {timeout:g} s, so it was ended")
             data = os.read(self._fd, 65536)
             if not data:
+                self.ending = True
                 raise StartFailed(
                     "the daemon ended before its watches stood and gave no reason; "
                     "INOTIFIER_DAEMON_STDERR names a file that may have it"

@@ -35,14 +35,18 @@ class SettingsCheck:
     def __init__(self, plan: Plan) -> None:
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - read when the check has ended
         self._deadline = time.monotonic() + _PATIENCE
-        self._process = subprocess.Popen(  # noqa: S603 - our own command line
-            plan.call("inotifier_start", "--check"),
-            cwd=plan.directory,
-            stdin=subprocess.DEVNULL,
-            stdout=self._output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - our own command line
+                plan.call("inotifier_start", "--check"),
+                cwd=plan.directory,
+                stdin=subprocess.DEVNULL,
+                stdout=self._output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError:
+            self._output.close()
+            raise
 
     def outcome(self) -> Outcome | None:
         """Return what the check said, None while it runs."""

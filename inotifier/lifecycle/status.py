@@ -54,8 +54,10 @@ class StatusFile:
             return
         new = self.path.with_name(f"{self.path.name}.new")
         try:
+            new.unlink(missing_ok=True)
             # Names that are not UTF-8 stay whole as \udcXX escapes of JSON.
-            new.write_text(json.dumps(status, indent=1), encoding="ascii")
+            with open(new, "x", encoding="ascii", opener=_open_private) as file:
+                json.dump(status, file, indent=1)
             new.replace(self.path)
         except OSError as exc:
             if not self._failing:
@@ -69,6 +71,11 @@ class StatusFile:
         """Remove the file."""
         with contextlib.suppress(OSError):
             self.path.unlink(missing_ok=True)
+
+
+def _open_private(path: str, flags: int) -> int:
+    # With "x" no link is followed; others may not read what is watched.
+    return os.open(path, flags, 0o600)
 
 
 def read_status(path: Path) -> Status:

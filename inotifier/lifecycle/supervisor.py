@@ -85,13 +85,14 @@ class Supervisor:
         logger.info("watching %d entries as process %d", len(self._service.handlers), os.getpid())
 
     def _watch(self) -> None:
-        self._service = Service(load(), self._inotify_fd)
+        service = Service(load(), self._inotify_fd)
         try:
-            self._service.watch(self._reporter.announce)
+            service.watch(self._reporter.announce)
         except BaseException:
-            self._service.close()
+            service.close()
             raise
-        self._service.run()
+        service.run()
+        self._service = service
 
     def _step(self) -> bool:
         """Wait for a signal or a tick and act on it; False if it is time to stop."""
@@ -113,6 +114,11 @@ class Supervisor:
             self._asked += 1
         else:
             self._stops += 1
+
+    def _receive_waiting(self) -> None:
+        """Count the requests that are here already."""
+        while not self._requests.empty():
+            self._receive(0.0)
 
     def _drain(self) -> None:
         """Deliver what was read, until the timeout or a second signal to stop."""
@@ -162,6 +168,7 @@ class Supervisor:
         # Until the new one handles them, signals wait: their default would be death.
         os_signals.hold_back()
         self._drain()
+        self._receive_waiting()
         if self._stops:
             os_signals.let_through()
             return
@@ -187,11 +194,19 @@ class Supervisor:
             command = self._plan.call("inotifier_start")
             os.execve(command[0], command, handover.environment())  # noqa: S606
         except OSError as exc:
-            self._inotify_fd = self._service.inotify_fd
-            self._watch()
-            os_signals.let_through()
-            self._reload_state, self._reload_error = "refused", f"cannot execute anew: {exc}"
-            logger.error("reload: cannot execute anew, the daemon goes on as it was: %s", exc)
+            self._stay(handover, f"cannot execute anew: {exc}")
+
+    def _stay(self, handover: Handover, reason: str) -> None:
+        """Go on in this process, which could not be replaced."""
+        # Before there are threads and children, which would hold them back as well.
+        os_signals.let_through()
+        os.chdir(conf.working_directory)
+        for fd in (handover.pid_file_fd, handover.inotify_fd):
+            os.set_inheritable(fd, False)
+        self._inotify_fd = handover.inotify_fd
+        self._watch()
+        self._reload_state, self._reload_error = "refused", reason
+        logger.error("reload refused, the daemon goes on as it was:\n%s", reason)
 
     def _write_status(self) -> None:
         status: Status = {

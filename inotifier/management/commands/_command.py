@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from inotifier.conf import conf
 from inotifier.exceptions import InotifierError, NotPermitted
+from inotifier.lifecycle.detach import ensure_streams
 from inotifier.lifecycle.plan import Plan, make_plan
 
 _NOT_PERMITTED = 4  # LSB: the user had insufficient privilege
@@ -35,6 +36,11 @@ class InotifierCommand(BaseCommand):
 
     # The settings of inotifier are checked by what needs them, with messages of its own.
     requires_system_checks = ()
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        # Before BaseCommand takes hold of streams that cron, for one, may have closed.
+        ensure_streams()
+        super().__init__(*args, **options)
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:

@@ -4,9 +4,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from inotifier import watches
-from inotifier.exceptions import NotRunning
-from inotifier.lifecycle import control, detach
+from inotifier.exceptions import InotifierError, NotRunning
 from inotifier.lifecycle.plan import Plan, take_handover
 from inotifier.management.commands._command import InotifierCommand, stop_timeout
 
@@ -42,10 +40,15 @@ class Command(InotifierCommand):
         )
 
     def act(self, options: dict[str, Any]) -> None:
+        try:
+            from inotifier import watches
+        except ImportError as exc:
+            raise InotifierError(f"Cannot import pyinotify: {exc}") from exc
+        from inotifier.lifecycle import control
+
         if handover := take_handover():
             control.resume(handover)
             return
-        detach.ensure_streams()
         watches.load()
         self.check(display_num_errors=False)
         if options["check"]:
@@ -57,6 +60,8 @@ class Command(InotifierCommand):
         control.start(plan, self.announce, timeout)
 
     def stop_old(self, plan: Plan, timeout: float | None) -> None:
+        from inotifier.lifecycle import control
+
         limit = stop_timeout(timeout)
         try:
             if not control.stop(plan, limit):
