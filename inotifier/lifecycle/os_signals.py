@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import signal
 from collections.abc import Iterator
@@ -20,8 +21,13 @@ def queued() -> Iterator[Requests]:
     What was held back by `hold_back`, in this process or before an exec, comes as well.
     """
     requests: Requests = queue.SimpleQueue()
+    home = os.getpid()
 
     def wake(number: int, frame: FrameType | None) -> None:
+        if os.getpid() != home:
+            # A child that a receiver has forked: it has no loop that would look at the queue.
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
         # SimpleQueue.put is safe in a signal handler, unlike Queue.put and Event.set.
         requests.put(signal.Signals(number))
 

@@ -100,9 +100,10 @@ class PidFile:
         if self._fd is None:
             return
         try:
-            if self._is_at_path():
-                self.path.unlink()
-        except OSError:
+            with _directory_lock(self.path.parent):
+                if self._is_at_path():
+                    self.path.unlink()
+        except (OSError, InotifierError):
             # A directory that the daemon's user may not write: no pid is left behind at least.
             os.ftruncate(self._fd, 0)
         self.abandon()

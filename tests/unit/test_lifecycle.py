@@ -584,3 +584,27 @@ def test_what_was_held_back_before_comes_to_the_new_queue():
     os.kill(os.getpid(), signal.SIGTERM)
     with os_signals.queued() as requests:
         assert requests.get(timeout=10) == signal.SIGTERM
+
+
+FORKING = """
+import os, signal, time
+from inotifier.lifecycle import os_signals
+with os_signals.queued():
+    ready, tell = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(tell, b".")
+        while True:
+            time.sleep(0.01)
+    os.read(ready, 1)  # what comes before, Python's own clean-up after a fork may drop
+    os.kill(child, signal.SIGTERM)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_forked_child_dies_of_the_signal_as_any_process_does():
+    # In a process of its own: forking the test's would take its threads' locks along.
+    result = subprocess.run(
+        [sys.executable, "-c", FORKING], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert result.stdout.strip() == str(-signal.SIGTERM)
