@@ -16,7 +16,10 @@ from django.conf import settings
 from inotifier.exceptions import ConfigurationError
 
 # The daemon changes its directory later; relative paths must not move with it.
-_START_DIRECTORY = Path.cwd()
+try:
+    _START_DIRECTORY = Path.cwd()
+except FileNotFoundError:  # it was removed
+    _START_DIRECTORY = Path("/")
 
 
 class Settings:
@@ -35,7 +38,14 @@ class Settings:
     @property
     def base_dir(self) -> Path:
         """BASE_DIR, or the directory of the start: where relative paths begin."""
-        return _START_DIRECTORY / (getattr(settings, "BASE_DIR", None) or ".")
+        return _START_DIRECTORY / (self._base_dir or ".")
+
+    @property
+    def _base_dir(self) -> str | os.PathLike[str] | None:
+        value = getattr(settings, "BASE_DIR", None) or None
+        if value is not None and not isinstance(value, (str, os.PathLike)):
+            raise ConfigurationError(f"setting BASE_DIR is {value!r}; it should be a path")
+        return value
 
     @property
     def project_path(self) -> Path | None:
@@ -65,7 +75,12 @@ class Settings:
     def runtime_dir(self) -> Path:
         """The private directory of this user and project, which need not exist yet."""
         # Not tempfile.gettempdir(): TMPDIR may differ between start and stop.
-        return Path(f"/tmp/inotifier-{os.geteuid()}") / self.project_name  # noqa: S108
+        return Path(f"/tmp/inotifier-{self._daemon_uid}") / self.project_name  # noqa: S108
+
+    @property
+    def _daemon_uid(self) -> int:
+        owner = self.owner
+        return owner[0] if owner else os.geteuid()
 
     @property
     def state_dir(self) -> Path:
@@ -75,13 +90,23 @@ class Settings:
         """
         if given := self._path("INOTIFIER_STATE_DIR") or self.project_path:
             return given
-        home = Path(os.environ.get("XDG_STATE_HOME", ""))
-        if not home.is_absolute():
-            try:
-                home = Path("~/.local/state").expanduser()
-            except RuntimeError:
-                return self.runtime_dir
-        return home / "inotifier" / self.project_name
+        home = self._state_home
+        return home / "inotifier" / self.project_name if home else self.runtime_dir
+
+    @property
+    def _state_home(self) -> Path | None:
+        """Where the daemon's user keeps state, None if it has no home."""
+        if self.owner:
+            # Not $HOME, which is that of whoever calls the command.
+            home = Path(pwd.getpwuid(self._daemon_uid).pw_dir)
+            return home / ".local" / "state" if home.is_dir() else None
+        given = Path(os.environ.get("XDG_STATE_HOME", ""))
+        if given.is_absolute():
+            return given
+        try:
+            return Path("~/.local/state").expanduser()
+        except RuntimeError:
+            return None
 
     @property
     def status_file(self) -> Path:
@@ -103,7 +128,8 @@ class Settings:
         """Files that handlers of LOGGING write, in the daemon's working directory."""
         handlers = (getattr(settings, "LOGGING", None) or {}).get("handlers", {})
         names = [handler.get("filename") for handler in handlers.values()]
-        return [self.working_directory / name for name in names if name]
+        paths = [name for name in names if isinstance(name, (str, os.PathLike))]
+        return [self.working_directory / path for path in paths]
 
     @property
     def working_directory(self) -> Path:
@@ -114,7 +140,7 @@ class Settings:
     def umask(self) -> int:
         """INOTIFIER_UMASK, or 0o022."""
         value = getattr(settings, "INOTIFIER_UMASK", 0o022)
-        if not isinstance(value, int) or not 0 <= value <= 0o777:
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 0o777:
             raise ConfigurationError(
                 f"setting INOTIFIER_UMASK is {value!r}; it should be an int from 0 to 0o777"
             )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -10,7 +12,7 @@ from dataclasses import dataclass
 
 from django.db import close_old_connections, connections
 
-from inotifier.events import Event, printable
+from inotifier.events import Event, mask_names, printable
 from inotifier.exceptions import ReceiversFailed
 from inotifier.watches import Entry
 
@@ -28,14 +30,14 @@ class Handler:
         seen: events read from the kernel.
         delivered: events whose processor returned.
         failed: events whose processor, or a receiver of its signal, raised.
-        last_event: the last one that was handed over.
+        last_event: mask, path and time of the last one that was handed over.
     """
 
     entry: Entry
     seen: int = 0
     delivered: int = 0
     failed: int = 0
-    last_event: Event | None = None
+    last_event: tuple[int, str, float] | None = None
 
     def handle(self, event: Event) -> bool:
         """Call the processor; whatever it raises is logged and counted, and goes no further.
@@ -43,14 +45,18 @@ class Handler:
         Returns:
             True if it raised nothing.
         """
-        self.last_event = event
+        self.last_event = (event.mask, event.pathname, event.timestamp)
         try:
             self.entry.processor(event)
         except ReceiversFailed as exc:
+            if _forked:
+                raise exc.failures[0][1] from None
             self.failed += 1
             for receiver, reason in exc.failures:
                 self._log(f"receiver {getattr(receiver, '__qualname__', receiver)}", event, reason)
-        except (Exception, SystemExit) as exc:  # the user's code: it must not harm other events
+        except BaseException as exc:  # the user's code, sys.exit() too: it must not harm others
+            if _forked:
+                raise
             self.failed += 1
             self._log(f"processor {self.entry.processor_name}", event, exc)
         else:
@@ -59,15 +65,17 @@ class Handler:
         return False
 
     def _log(self, who: str, event: Event, reason: BaseException) -> None:
-        logger.error(
-            "%s failed on %s of %s (watch %s): %r",
-            who,
-            event.maskname,
-            printable(event.pathname) or "no path",
-            printable(self.entry.name),
-            reason,
-            exc_info=reason,
-        )
+        mask, pathname, _ = self.last_event or (event.mask, event.pathname, 0.0)
+        with contextlib.suppress(Exception):  # a handler of the user's that raises, too
+            logger.error(
+                "%s failed on %s of %s (watch %s): %r",
+                who,
+                mask_names(mask),
+                printable(pathname) or "no path",
+                printable(self.entry.name),
+                reason,
+                exc_info=reason,
+            )
 
 
 class Dispatcher:
@@ -116,17 +124,47 @@ class Dispatcher:
         return self.depth
 
     def _run(self) -> None:
+        try:
+            self._deliver()
+        except BaseException as exc:
+            if _forked:
+                os._exit(_exit_code(exc))
+            raise
+
+    def _deliver(self) -> None:
         while (deliveries := self._queue.get()) is not None:
             _close(close_old_connections)
             for handler, event in deliveries:
                 if self._abandoned.is_set():
                     break
-                if not handler.handle(event):
+                delivered = handler.handle(event)
+                if _forked:
+                    os._exit(0)  # a child of the handler's that came back: this is not its loop
+                if not delivered:
                     # The reason may be a connection that broke; the next event gets a new one.
                     _close(close_old_connections)
                 self._done += 1
             _close(close_old_connections)
         _close(connections.close_all)
+
+
+_forked = False
+"""True in a child that a handler has forked."""
+
+
+def _note_fork() -> None:
+    global _forked
+    _forked = True
+
+
+os.register_at_fork(after_in_child=_note_fork)
+
+
+def _exit_code(exc: BaseException) -> int:
+    if isinstance(exc, SystemExit):
+        return exc.code if isinstance(exc.code, int) else int(exc.code is not None)
+    logger.error("a forked child ended: %r", exc, exc_info=exc)
+    return 1
 
 
 def _close(close: Callable[[], None]) -> None:

@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import takewhile
 from typing import NamedTuple, TextIO, TypeVar
 
-from django.dispatch import Signal
 from pyinotify import (
     IN_CREATE,
     IN_DELETE,
@@ -34,9 +33,10 @@ from pyinotify import (
 from inotifier import signals
 from inotifier.events import Event, printable
 from inotifier.exceptions import ReceiversFailed
+from inotifier.signals import EventSignal
 
 
-def send(signal: Signal, processor: object, event: Event) -> None:
+def send(signal: EventSignal, processor: object, event: Event) -> None:
     """Send `signal` for `event`, with the class of `processor` as the sender.
 
     Every receiver is called, whatever the others do.
@@ -44,9 +44,7 @@ def send(signal: Signal, processor: object, event: Event) -> None:
     Raises:
         ReceiversFailed: if any of them raised.
     """
-    responses = signal.send_robust(sender=type(processor), event=event, processor=processor)
-    failures = [(who, result) for who, result in responses if isinstance(result, Exception)]
-    if failures:
+    if failures := signal.deliver(type(processor), event, processor):
         raise ReceiversFailed(failures)
 
 
@@ -73,15 +71,16 @@ class AllEventsSignaler(ProcessEvent):
     """Send the signal of the same name for every event: `in_create` for IN_CREATE."""
 
     def process_default(self, event: Event) -> None:
-        send(_SIGNALS[event.mask & ~IN_ISDIR], self, event)
+        send(_SIGNALS[event.mask], self, event)
 
     process_IN_Q_OVERFLOW = process_default
 
 
-_SIGNALS: dict[int, Signal] = {
+_SIGNALS: dict[int, EventSignal] = {
     mask: getattr(signals, name.lower())
     for family in ("OP_FLAGS", "EVENT_FLAGS")
-    for name, mask in EventsCodes.FLAG_COLLECTIONS[family].items()
+    for name, bit in EventsCodes.FLAG_COLLECTIONS[family].items()
+    for mask in (bit, bit | IN_ISDIR)
 }
 
 
@@ -100,47 +99,50 @@ FileId = tuple[int, int]
 """Device and inode: what stays the same when a file gets another name."""
 
 
-class _Part(NamedTuple):
+class Part(NamedTuple):
+    """An upload: which file, until when (seconds of its processor's clock), and whose suffixes."""
+
     file_id: FileId | None
-    since: float
+    until: float
+    suffixes: tuple[str, ...]
 
 
 class PartialFiles:
     """Files that are still arriving under a temporary name.
 
     One record serves all entries of a daemon, since a file may be created in one of them and
-    get its name in another. Both dicts are in order of time, so that purging is cheap.
+    get its name in another.
     """
 
     def __init__(self) -> None:
-        self._parts: dict[str, _Part] = {}
+        self._parts: dict[str, Part] = {}
         self._paths: dict[FileId, str] = {}
-        self._moving: dict[int, _Part] = {}
+        self._moving: dict[int, Part] = {}
         self._lock = threading.Lock()
 
-    def begin(self, path: str, file_id: FileId | None, now: float) -> None:
+    def begin(self, path: str, part: Part) -> None:
         """Remember `path`."""
         with self._lock:
             self._drop(path)
-            self._parts[path] = _Part(file_id, now)
-            if file_id is not None:
-                self._paths[file_id] = path
+            self._parts[path] = part
+            if part.file_id is not None:
+                self._paths[part.file_id] = path
 
     def forget(self, path: str) -> None:
         """Forget `path`, which is gone."""
         with self._lock:
             self._drop(path)
 
-    def leave(self, path: str, cookie: int, now: float) -> None:
+    def leave(self, path: str, cookie: int, until: float) -> None:
         """Note that `path` is on its way to another name."""
         with self._lock:
             if part := self._drop(path):
-                self._moving[cookie] = part._replace(since=now)
+                self._moving[cookie] = part._replace(until=until)
 
-    def arrive(self, cookie: int) -> bool:
-        """Tell whether what comes with `cookie` was remembered when it left."""
+    def arrive(self, cookie: int) -> Part | None:
+        """Return what comes with `cookie`, if it was remembered when it left."""
         with self._lock:
-            return self._moving.pop(cookie, None) is not None
+            return self._moving.pop(cookie, None)
 
     def complete(self, file_id: FileId) -> bool:
         """Forget the file with `file_id`; tell whether it was remembered."""
@@ -148,23 +150,23 @@ class PartialFiles:
             path = self._paths.get(file_id)
             return path is not None and self._drop(path) is not None
 
-    def purge(self, before: float) -> None:
-        """Forget what has not been heard of since the time `before`."""
+    def purge(self, now: float) -> None:
+        """Forget the oldest while their time is over: a step for each that comes, not a search."""
         with self._lock:
-            for path in list(_older(self._parts, before)):
+            for path in list(_over(self._parts, now)):
                 self._drop(path)
-            for cookie in list(_older(self._moving, before)):
+            for cookie in list(_over(self._moving, now)):
                 del self._moving[cookie]
 
-    def _drop(self, path: str) -> _Part | None:
+    def _drop(self, path: str) -> Part | None:
         part = self._parts.pop(path, None)
         if part and part.file_id is not None and self._paths.get(part.file_id) == path:
             del self._paths[part.file_id]
         return part
 
 
-def _older(parts: Mapping[K, _Part], before: float) -> Iterator[K]:
-    return (key for key, _ in takewhile(lambda item: item[1].since < before, parts.items()))
+def _over(parts: Mapping[K, Part], now: float) -> Iterator[K]:
+    return (key for key, _ in takewhile(lambda item: item[1].until < now, parts.items()))
 
 
 class CreateViaChunksSignaler(ProcessEvent):
@@ -214,34 +216,45 @@ class CreateViaChunksSignaler(ProcessEvent):
                     if self._is_temporary(item.name) and self._wants(
                         item.is_dir(follow_symlinks=False)
                     ):
-                        self.partial_files.begin(item.path, _file_id(item.path), self._clock())
+                        self._begin(item.path)
         except NotADirectoryError:
             pass  # a watched file: nothing can arrive below it
 
     def process_IN_CREATE(self, event: Event) -> None:
-        self.partial_files.purge(self._clock() - self._max_age)
+        self.partial_files.purge(self._clock())
         if not self._wants(event.dir):
             return
-        file_id = _file_id(event.pathname)
         if self._is_temporary(event.name):
-            self.partial_files.begin(event.pathname, file_id, self._clock())
-        elif file_id is not None and self.partial_files.complete(file_id):
+            self._begin(event.pathname)
+            return
+        file_id = _file_id(event.pathname)
+        if file_id is not None and self.partial_files.complete(file_id):
             send(signals.in_create, self, event)
 
     def process_IN_MOVED_FROM(self, event: Event) -> None:
-        self.partial_files.leave(event.pathname, event.cookie, self._clock())
+        self.partial_files.leave(event.pathname, event.cookie, self._until)
 
     def process_IN_MOVED_TO(self, event: Event) -> None:
-        self.partial_files.purge(self._clock() - self._max_age)
-        if not self.partial_files.arrive(event.cookie):
+        self.partial_files.purge(self._clock())
+        part = self.partial_files.arrive(event.cookie)
+        if part is None:
             return
-        if self._is_temporary(event.name):
-            self.partial_files.begin(event.pathname, _file_id(event.pathname), self._clock())
+        # Temporary is what this entry calls so, or the one where the upload began.
+        if self._is_temporary(event.name) or event.name.endswith(part.suffixes):
+            self._begin(event.pathname, part.suffixes)
         else:
             send(signals.in_create, self, event)
 
     def process_IN_DELETE(self, event: Event) -> None:
         self.partial_files.forget(event.pathname)
+
+    def _begin(self, path: str, suffixes: tuple[str, ...] = ()) -> None:
+        part = Part(_file_id(path), self._until, suffixes or self._suffixes)
+        self.partial_files.begin(path, part)
+
+    @property
+    def _until(self) -> float:
+        return self._clock() + self._max_age
 
     def _is_temporary(self, name: str) -> bool:
         return name.endswith(self._suffixes)

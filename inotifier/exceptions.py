@@ -56,7 +56,7 @@ class ReceiversFailed(InotifierError):
     were called and succeeded.
     """
 
-    def __init__(self, failures: Sequence[tuple[Callable[..., Any], Exception]]) -> None:
+    def __init__(self, failures: Sequence[tuple[Callable[..., Any], BaseException]]) -> None:
         self.failures = failures
         names = ", ".join(
             f"{getattr(receiver, '__qualname__', repr(receiver))}: {exception!r}"

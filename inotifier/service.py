@@ -73,6 +73,15 @@ class Service:
         if not (self._dispatcher.alive and self._reader.alive):
             raise InotifierError("a thread of the daemon has died; the log tells why")
 
+    def pause(self) -> None:
+        """Read nothing more for now; what happens waits in the kernel's queue."""
+        self._reader.stop()
+
+    def go_on(self) -> None:
+        """End what `pause` began."""
+        self._reader = Reader(self._inotify, self._take)
+        self._reader.start()
+
     def finish(self) -> None:
         """Read what the kernel has queued until now, and no more; a second call does nothing."""
         if not self._finished:

@@ -131,6 +131,9 @@ def inspect_settings() -> tuple[list[Entry], list[Problem]]:
         raw_entries = _materialized(conf.watch_paths)
     except _Unusable as exc:
         return [], [*problems, exc.problem]
+    except Exception as exc:  # a generator of the user's that raises
+        hint = f"Reading it raised {exc!r}."
+        return [], [*problems, Problem(id="inotifier.E002", message=SHAPE, hint=hint)]
     entries = []
     for number, raw in enumerate(raw_entries, 1):
         try:
@@ -165,7 +168,7 @@ _CHECKED_SETTINGS = (
 
 
 def _materialized(value: object) -> list[object]:
-    if value is None:
+    if not value:
         raise _Unusable("E001", "Missing/empty setting INOTIFIER_WATCH_PATHS", FORMS)
     if isinstance(value, (str, bytes, os.PathLike, Mapping, Watch)) or not isinstance(
         value, Iterable
@@ -204,6 +207,12 @@ def read_entry(raw: object, number: int = 1) -> Watch:
         return Watch(*raw)
     if isinstance(raw, (tuple, list)) and len(raw) == 4 and isinstance(raw[3], Mapping):
         path, events, processor, fields = raw
+        if twice := {"path", "events", "processor"} & fields.keys():
+            raise _Unusable(
+                "E002",
+                SHAPE,
+                f"Entry {number} gives {', '.join(sorted(twice))} twice: in its dict, too.",
+            )
         return _from_fields(
             {**fields, "path": path, "events": events, "processor": processor}, number
         )
@@ -307,20 +316,19 @@ def _dotted(target: object) -> str:
 def _checked_mask(
     watch: Watch, processor: Processor, processor_name: str, path: str, number: int
 ) -> int:
-    events = watch.events
-    if events is None:
-        declared = getattr(processor, "mask", None)
-        events = ALL_EVENTS if declared is None else declared
     try:
-        mask = parse_mask(events)
+        events = watch.events
+        if events is None:
+            events = getattr(processor, "mask", None)
+        mask = ALL_EVENTS if events is None else parse_mask(events)
+        mask |= _declared(processor, "added_mask")
+        required = _declared(processor, "required_mask")
     except ConfigurationError as exc:
         raise _Unusable(
             "E005",
             f"entry {number} of INOTIFIER_WATCH_PATHS: {exc}",
             'Use an int, a name, "IN_CREATE|IN_DELETE", a list of names or "ALL_EVENTS".',
         ) from exc
-    mask |= getattr(processor, "added_mask", 0)
-    required = getattr(processor, "required_mask", 0)
     if missing := required & ~mask:
         raise _Unusable(
             "E009",
@@ -334,6 +342,11 @@ def _checked_mask(
             "Leave IN_ONLYDIR out, or watch the directory.",
         )
     return mask
+
+
+def _declared(processor: Processor, attribute: str) -> int:
+    value = getattr(processor, attribute, None)
+    return parse_mask(value) if value else 0
 
 
 def _repeated(entries: Sequence[Entry]) -> Iterator[Problem]:
@@ -358,11 +371,11 @@ def _feedback_loops(entries: Sequence[Entry]) -> Iterator[Problem]:
     replaced = IN_CREATE | IN_OPEN | IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO
     written = IN_CREATE | IN_OPEN | IN_MODIFY | IN_CLOSE_WRITE
     own_files = [
-        ("its standard output", conf.daemon_stdout, written),
-        ("its standard error", conf.daemon_stderr, written),
+        ("its standard output", conf.daemon_stdout, IN_MODIFY),
+        ("its standard error", conf.daemon_stderr, IN_MODIFY),
         ("its pid file", conf.pid_file, written | IN_DELETE),
         ("its status file", conf.status_file, replaced),
-        *(("a log", file, written) for file in conf.log_files),
+        *(("a log", file, IN_MODIFY) for file in conf.log_files),
     ]
     for entry in entries:
         for what, file, mask in own_files:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import signal
@@ -22,7 +23,9 @@ from inotifier.lifecycle.supervisor import Supervisor
 
 logger = logging.getLogger(__name__)
 
-_RELOAD_PATIENCE = 90.0
+_RELOAD_PATIENCE = 150.0  # longer than two checks of the settings
+_STATUS_PATIENCE = 15.0
+_FIND_PATIENCE = 10.0
 _ENDING_PATIENCE = 5.0
 
 
@@ -51,7 +54,7 @@ def start(plan: Plan, announce: Announce, timeout: float) -> None:
         connections.close_all()
         if plan.foreground:
             detach.stay(owner)
-            Supervisor(plan, pid_file, Reporter(announce)).run()
+            _supervise(Supervisor(plan, pid_file, Reporter(announce)))
             pid_file.release()
         else:
             _start_detached(plan, pid_file, owner, announce, timeout)
@@ -64,9 +67,7 @@ def _make_directories(plan: Plan, owner: tuple[int, int] | None) -> None:
     private = conf.runtime_dir
     if private in (plan.pid_file.parent, plan.status_file.parent):
         for directory in (private.parent, private):
-            make_private(directory)
-            if owner:
-                os.chown(directory, *owner)
+            make_private(directory, owner)
     try:
         ensure_directory(plan.status_file.parent, owner)
     except OSError as exc:
@@ -117,7 +118,8 @@ def _be_daemon(
         reporter.failed(str(exc) if isinstance(exc, InotifierError) else repr(exc))
         raise SystemExit(1) from exc
     finally:
-        pid_file.release()
+        # Not now: a thread of a handler may keep the process, and so what it holds, alive.
+        atexit.register(pid_file.release)
     raise SystemExit(0)
 
 
@@ -152,7 +154,7 @@ def resume(handover: Handover) -> None:
             detach.resume()
         _supervise(Supervisor(plan, pid_file, Reporter(logger.info), handover))
     finally:
-        pid_file.release()
+        atexit.register(pid_file.release)
 
 
 def stop(plan: Plan, timeout: float) -> bool:
@@ -188,13 +190,20 @@ def reload(plan: Plan) -> None:
         # An answer that is under way is to somebody who asked before us.
         target = before.get("answered", 0) + (2 if before.get("state") == "checking" else 1)
         process.signal(signal.SIGHUP)
-        deadline = time.monotonic() + _RELOAD_PATIENCE + conf.shutdown_timeout
+        begun = time.monotonic()
+        deadline = begun + _RELOAD_PATIENCE + conf.shutdown_timeout
         while time.monotonic() < deadline:
             ended = process.wait(0.05)
             status = read_status(plan.status_file)
             answer = status.get("reload", {})
             if ended:
                 raise ReloadFailed("the daemon ended while it took the new settings; see its log")
+            if status.get("pid") != process.pid and time.monotonic() > begun + _STATUS_PATIENCE:
+                raise ReloadFailed(
+                    f"the daemon does not tell how it is in {plan.status_file}; it was asked to "
+                    "reload, its log has the answer. Does it run with other settings or another "
+                    "HOME or XDG_STATE_HOME, or is the disk full?"
+                )
             if status.get("pid") == process.pid and answer.get("answered", 0) >= target:
                 if answer["state"] == "refused":
                     raise ReloadFailed(answer["error"])
@@ -204,8 +213,10 @@ def reload(plan: Plan) -> None:
 
 def status(plan: Plan) -> Status | None:
     """Return the daemon's status, None if there is no daemon."""
-    pid = read_pid(plan.pid_file)
-    if pid is None:
+    try:
+        with _find(plan) as process:
+            pid = process.pid
+    except NotRunning:
         return None
     written = read_status(plan.status_file)
     return {**(written if written.get("pid") == pid else {}), "pid": pid}
@@ -213,7 +224,8 @@ def status(plan: Plan) -> Status | None:
 
 def _find(plan: Plan) -> Process:
     """Return the daemon, for certain: it holds the pid file while we hold its pidfd."""
-    while True:
+    deadline = time.monotonic() + _FIND_PATIENCE
+    while time.monotonic() < deadline:
         pid = read_pid(plan.pid_file)
         if pid is None:
             if remove_left_over(plan.pid_file):
@@ -224,7 +236,12 @@ def _find(plan: Plan) -> Process:
         try:
             process = Process(pid)
         except NotRunning:
-            continue  # it ended just now
+            time.sleep(0.02)  # it ended just now, or what holds the file is another process
+            continue
         if read_pid(plan.pid_file) == pid:
             return process
         process.close()
+    raise InotifierError(
+        f"{plan.pid_file} is locked by another process than the daemon that is named in it; "
+        "see who holds it with 'fuser' or 'lsof'"
+    )

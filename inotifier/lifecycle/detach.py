@@ -61,7 +61,12 @@ def open_logs() -> None:
         InotifierError: a log cannot be opened.
     """
     try:
-        configure_logging(settings.LOGGING_CONFIG, settings.LOGGING)
+        # A second time: the default would silence every logger that stands since the first.
+        logging_settings = settings.LOGGING and {
+            **settings.LOGGING,
+            "disable_existing_loggers": False,
+        }
+        configure_logging(settings.LOGGING_CONFIG, logging_settings)
     except Exception as exc:  # what dictConfig raises depends on the handlers
         # It names the handler; what it comes from says why.
         reason = f"{exc}: {exc.__cause__}" if exc.__cause__ else exc

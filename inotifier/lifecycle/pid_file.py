@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import stat
 import time
@@ -20,6 +21,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from inotifier.exceptions import AlreadyRunning, InotifierError, NotPermitted
+
+logger = logging.getLogger(__name__)
 
 _PATIENCE = 10.0
 """Seconds to wait for another command that is at the same file this very moment."""
@@ -81,7 +84,7 @@ class PidFile:
     def write(self, pid: int) -> None:
         """Write `pid`, the process that will hold the file for life."""
         os.ftruncate(self.fd, 0)
-        os.pwrite(self.fd, f"{pid}\n".encode(), 0)
+        os.pwrite(self.fd, f"{pid}\n".encode("ascii"), 0)
         # A child that a handler forks must not keep the lock of a daemon that died.
         os.register_at_fork(after_in_child=self.abandon)
 
@@ -108,9 +111,27 @@ class PidFile:
             os.ftruncate(self._fd, 0)
         self.abandon()
 
-    def keep(self) -> None:
+    def refresh(self) -> None:
         """Make the file look fresh to programs that clean /tmp of old files."""
         os.utime(self.fd)
+
+    def keep(self) -> None:
+        """Make the file anew if somebody has removed it.
+
+        Raises:
+            AlreadyRunning: another daemon has made one meanwhile.
+        """
+        if self._is_at_path():
+            return
+        with _directory_lock(self.path.parent):
+            running, pid = _look(self.path)
+            if running:
+                raise AlreadyRunning(pid, str(self.path))
+            text = os.pread(self.fd, 32, 0)
+            old, self._fd = self.fd, self._make()
+            os.pwrite(self.fd, text, 0)
+            os.close(old)
+        logger.warning("%s was removed; it is there again", self.path)
 
     def _is_at_path(self) -> bool:
         try:
@@ -202,22 +223,29 @@ def _directory_lock(directory: Path) -> Iterator[None]:
         os.close(fd)
 
 
-def make_private(directory: Path) -> None:
+def make_private(directory: Path, owner: tuple[int, int] | None = None) -> None:
     """Make `directory` for its owner alone, and refuse one that is not.
 
     Below /tmp anybody may have made it before us.
+
+    Args:
+        directory: where it is.
+        owner: (uid, gid) whose it is to be, if not this process's own.
 
     Raises:
         InotifierError: it is a symbolic link, another user's, or open to others.
     """
     try:
-        directory.mkdir(mode=0o700, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            directory.mkdir(mode=0o700)
+            if owner:
+                os.chown(directory, *owner)
         status = directory.lstat()
     except OSError as exc:
         raise InotifierError(f"cannot make the directory {directory}: {exc.strerror}") from exc
     if (
         not stat.S_ISDIR(status.st_mode)
-        or status.st_uid != os.geteuid()
+        or status.st_uid != (owner[0] if owner else os.geteuid())
         or stat.S_IMODE(status.st_mode) & 0o077
     ):
         raise InotifierError(

@@ -14,6 +14,8 @@ from inotifier.conf import conf
 from inotifier.exceptions import ConfigurationError
 
 _VARIABLE = "_INOTIFIER_HANDOVER"
+_RUNNING_VARIABLE = "_INOTIFIER_RUNNING"
+_FILES = ("pid_file", "status_file")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +55,45 @@ def make_plan(options: Mapping[str, object], *, foreground: bool) -> Plan:
             for name in ("settings", "pythonpath", "verbosity")
             if options.get(name) is not None
         ],
-        directory=str(Path.cwd()),
+        directory=_current_directory(),
         foreground=foreground,
     )
+
+
+def _current_directory() -> str:
+    """Return the current directory in the words of the shell.
+
+    They may lead over a symbolic link, `current`, that points elsewhere at the next release.
+    """
+    logical = os.environ.get("PWD", "")
+    try:
+        if logical and Path(logical).samefile("."):
+            return logical
+        return str(Path.cwd())
+    except FileNotFoundError:  # it was removed
+        return "/"
+
+
+def environment_of_check(plan: Plan) -> dict[str, str]:
+    """Return the environment of a process that checks the settings for a reload of `plan`."""
+    files = {name: str(getattr(plan, name)) for name in _FILES}
+    return {**os.environ, _RUNNING_VARIABLE: json.dumps(files)}
+
+
+def refuse_to_move() -> None:
+    """Raise if the settings are to be those of a daemon that has its files elsewhere.
+
+    Raises:
+        ConfigurationError: a restart is needed.
+    """
+    running = json.loads(os.environ.get(_RUNNING_VARIABLE, "{}"))
+    for name, path in running.items():
+        new = str(getattr(conf, name))
+        if path != new:
+            raise ConfigurationError(
+                f"the {name.replace('_', ' ')} would move from {path} to {new}. That takes a "
+                "restart: stop the daemon with the old settings first"
+            )
 
 
 def _own_command() -> list[str]:
@@ -98,7 +136,7 @@ def take_handover() -> Handover | None:
         return None
     fields = json.loads(text)
     plan = fields.pop("plan")
-    for name in ("pid_file", "status_file"):
+    for name in _FILES:
         plan[name] = Path(plan[name])
     handover = Handover(plan=Plan(**plan), **fields)
     for fd in (handover.pid_file_fd, handover.inotify_fd):

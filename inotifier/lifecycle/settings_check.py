@@ -9,7 +9,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 
-from inotifier.lifecycle.plan import Plan
+from inotifier.lifecycle.plan import Plan, environment_of_check
 
 _PATIENCE = 60.0
 
@@ -39,6 +39,7 @@ class SettingsCheck:
             self._process = subprocess.Popen(  # noqa: S603 - our own command line
                 plan.call("inotifier_start", "--check"),
                 cwd=plan.directory,
+                env=environment_of_check(plan),
                 stdin=subprocess.DEVNULL,
                 stdout=self._output,
                 stderr=subprocess.STDOUT,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from inotifier.dispatcher import Handler
+from inotifier.events import mask_names
 from inotifier.service import Service
 
 logger = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ def describe(service: Service) -> Status:
 
 
 def _describe_entry(handler: Handler) -> Status:
-    last = handler.last_event
+    last = handler.last_event and _describe_event(*handler.last_event)
     return {
         "name": handler.entry.name,
         "path": handler.entry.path,
@@ -35,9 +36,12 @@ def _describe_entry(handler: Handler) -> Status:
         "seen": handler.seen,
         "delivered": handler.delivered,
         "failed": handler.failed,
-        "last_event": last
-        and {"maskname": last.maskname, "pathname": last.pathname, "timestamp": last.timestamp},
+        "last_event": last,
     }
+
+
+def _describe_event(mask: int, pathname: str, timestamp: float) -> Status:
+    return {"maskname": mask_names(mask), "pathname": pathname, "timestamp": timestamp}
 
 
 class StatusFile:

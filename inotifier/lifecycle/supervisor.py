@@ -120,6 +120,13 @@ class Supervisor:
         while not self._requests.empty():
             self._receive(0.0)
 
+    def _wait_for_deliveries(self) -> int:
+        """Wait until everything that was read is delivered; return how much is not in time."""
+        deadline = time.monotonic() + conf.shutdown_timeout
+        while self._service.queue_depth and time.monotonic() < deadline and not self._stops:
+            self._receive(_TICK_WHILE_CHECKING)
+        return self._service.queue_depth
+
     def _drain(self) -> None:
         """Deliver what was read, until the timeout or a second signal to stop."""
         self._service.finish()
@@ -167,11 +174,22 @@ class Supervisor:
         logger.info("reload: the new settings are good, executing anew")
         # Until the new one handles them, signals wait: their default would be death.
         os_signals.hold_back()
-        self._drain()
+        self._service.pause()
+        left = self._wait_for_deliveries()
         self._receive_waiting()
+        if left and not self._stops:
+            os_signals.let_through()
+            self._service.go_on()
+            self._refuse(
+                f"{left} event(s) could not be delivered within INOTIFIER_SHUTDOWN_TIMEOUT "
+                f"({conf.shutdown_timeout:g} s), and they would be lost"
+            )
+            return
         if self._stops:
             os_signals.let_through()
+            self._service.go_on()
             return
+        self._drain()
         # Whoever asked until now is answered by what is read from disk from now on.
         self._answered += self._answering + self._asked
         handover = Handover(
@@ -222,6 +240,7 @@ class Supervisor:
         self._status_file.write(status)
 
     def _keep_pid_file(self) -> None:
+        self._pid_file.keep()
         if time.monotonic() - self._kept > _KEEP_PID_FILE:
             self._kept = time.monotonic()
-            self._pid_file.keep()
+            self._pid_file.refresh()

@@ -1,11 +1,17 @@
 """What a processor or a receiver does wrong harms nothing else."""
 
+import asyncio
+import gc
 import logging
+from pathlib import Path
 
+import pyinotify
 import pytest
 from django.dispatch import receiver
 
-from inotifier.signals import in_create
+from inotifier.events import Event
+from inotifier.lifecycle.status import describe
+from inotifier.signals import EventSignal, in_create
 from inotifier.watches import Watch
 from tests.in_process import Receiver, Recorder
 
@@ -59,7 +65,7 @@ def test_failures_are_counted(watching, tmp_path):
     running.stop()
     [handler] = running.handlers
     assert (handler.seen, handler.delivered, handler.failed) == (5, 3, 2)
-    assert handler.last_event.name == "good3"
+    assert handler.last_event[1].endswith("/good3")
 
 
 def test_a_failure_is_logged_with_path_watch_and_traceback(watching, tmp_path, caplog):
@@ -167,3 +173,76 @@ def test_a_coroutine_function_that_raises_is_logged(watching, tmp_path, caplog):
     in_create.disconnect(receive)
     assert "receive failed on IN_CREATE" in logged(caplog)[0]
     assert running.handlers[0].failed == 1
+
+
+@pytest.mark.parametrize("reason", [SystemExit(1), KeyboardInterrupt(), asyncio.CancelledError()])
+def test_whatever_a_processor_raises_the_next_event_comes(watching, tmp_path, reason):
+    running = watching((tmp_path, "IN_CREATE", Failing(reason)))
+    (tmp_path / "bad").touch()
+    (tmp_path / "good").touch()
+    running.stop()
+    [handler] = running.handlers
+    assert (handler.failed, handler.delivered) == (1, 1)
+
+
+def test_a_receiver_may_change_the_event(watching, tmp_path):
+    def spoil(event):
+        event.pathname, event.mask = Path(event.pathname), 3
+
+    running = watching((tmp_path, "IN_CREATE", spoil))
+    (tmp_path / "file").touch()
+    running.stop()
+    last = describe(running.service)["entries"][0]["last_event"]
+    assert (last["maskname"], last["pathname"]) == ("IN_CREATE", str(tmp_path / "file"))
+
+
+@pytest.mark.parametrize("reason", [SystemExit(1), asyncio.CancelledError(), ValueError()])
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_all_receivers_are_called_whatever_the_first_raises(reason, asynchronous):
+    called = []
+
+    def fail(**kwargs):
+        raise reason
+
+    async def fail_later(**kwargs):
+        raise reason
+
+    def receive(**kwargs):
+        called.append(kwargs["event"])
+
+    event = Event(mask=pyinotify.IN_CREATE, path="/", name="x")
+    signals = EventSignal()
+    signals.connect(fail_later if asynchronous else fail, weak=False)
+    signals.connect(receive, weak=False)
+    [(_, raised)] = signals.deliver(object, event, None)
+    assert type(raised) is type(reason)
+    assert called == [event]
+
+
+def test_a_receiver_that_nobody_holds_is_called_no_more():
+    class Receiver:
+        def receive(self, **kwargs):
+            raise AssertionError
+
+    receiver = Receiver()
+    signal = EventSignal()
+    signal.connect(receiver.receive)
+    assert len(signal.deliver(object, None, None)) == 1
+    del receiver
+    gc.collect()
+    assert signal.deliver(object, None, None) == []
+
+
+def test_a_receiver_that_is_disconnected_is_called_no_more():
+    called = []
+
+    def receive(**kwargs):
+        called.append(kwargs["sender"])
+
+    signal = EventSignal()
+    signal.connect(receive, sender=int)
+    signal.deliver(int, None, None)
+    signal.deliver(str, None, None)
+    signal.disconnect(receive, sender=int)
+    signal.deliver(int, None, None)
+    assert called == [int]

@@ -14,7 +14,15 @@ import pytest
 from inotifier.dispatcher import Handler
 from inotifier.exceptions import ConfigurationError, InotifierError, NotRunning, StartFailed
 from inotifier.lifecycle import os_signals
-from inotifier.lifecycle.plan import Handover, Plan, make_plan, new_owner, take_handover
+from inotifier.lifecycle.plan import (
+    Handover,
+    Plan,
+    environment_of_check,
+    make_plan,
+    new_owner,
+    refuse_to_move,
+    take_handover,
+)
 from inotifier.lifecycle.process import Process
 from inotifier.lifecycle.readiness import PipeReporter, Reporter, Waiting
 from inotifier.lifecycle.settings_check import SettingsCheck
@@ -541,6 +549,11 @@ def test_a_check_that_cannot_run_is_an_os_error(tmp_path):
 # Signals of the operating system.
 
 
+def send_to_this_thread(number: signal.Signals) -> None:
+    """Send a signal that no other thread of the tests can take instead."""
+    signal.pthread_kill(threading.get_ident(), number)
+
+
 @pytest.mark.parametrize("number", os_signals.HANDLED)
 def test_a_signal_becomes_an_item_of_the_queue(number):
     with os_signals.queued() as requests:
@@ -573,7 +586,7 @@ def test_the_handlers_come_back_after_an_exception():
 def test_what_is_held_back_comes_when_it_is_let_through():
     with os_signals.queued() as requests:
         os_signals.hold_back()
-        os.kill(os.getpid(), signal.SIGHUP)
+        send_to_this_thread(signal.SIGHUP)
         assert requests.empty()
         os_signals.let_through()
         assert requests.get(timeout=10) == signal.SIGHUP
@@ -581,7 +594,7 @@ def test_what_is_held_back_comes_when_it_is_let_through():
 
 def test_what_was_held_back_before_comes_to_the_new_queue():
     os_signals.hold_back()
-    os.kill(os.getpid(), signal.SIGTERM)
+    send_to_this_thread(signal.SIGTERM)
     with os_signals.queued() as requests:
         assert requests.get(timeout=10) == signal.SIGTERM
 
@@ -608,3 +621,51 @@ def test_a_forked_child_dies_of_the_signal_as_any_process_does():
         [sys.executable, "-c", FORKING], capture_output=True, text=True, check=True, timeout=60
     )
     assert result.stdout.strip() == str(-signal.SIGTERM)
+
+
+FORKING_RECEIVER = """
+import os, sys, tempfile
+import django
+from django.conf import settings
+top = tempfile.mkdtemp()
+def fork(event):
+    if event.name == "first":
+        child = os.fork()
+        if child == 0:
+            sys.exit(3)
+        print("child", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    print(event.name, flush=True)
+settings.configure(INOTIFIER_WATCH_PATHS=[(top, "IN_CREATE", fork)])
+django.setup()
+from inotifier import watches
+from inotifier.service import Service
+service = Service(watches.load())
+service.watch(lambda line: None)
+for name in ("first", "second"):
+    open(os.path.join(top, name), "w").close()
+service.run()
+service.finish()
+service.drained(30)
+service.close()
+"""
+
+
+def test_a_child_that_a_handler_forks_delivers_nothing():
+    result = subprocess.run(
+        [sys.executable, "-c", FORKING_RECEIVER],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert result.stdout.splitlines() == ["child 3", "first", "second"]
+
+
+def test_a_reload_may_not_move_the_daemons_files(tmp_path, settings, monkeypatch):
+    settings.PROJECT_PATH = tmp_path
+    plan = make_plan({}, foreground=False)
+    monkeypatch.setattr(os, "environ", environment_of_check(plan))
+    refuse_to_move()
+    settings.PROJECT_PATH = tmp_path / "elsewhere"
+    with pytest.raises(ConfigurationError, match="takes a restart"):
+        refuse_to_move()

@@ -318,9 +318,9 @@ def test_a_shorter_pid_leaves_nothing_of_the_longer_one(held, path):
     assert read_pid(path) == 7
 
 
-def test_keep_makes_the_file_look_fresh(held, path):
+def test_refresh_makes_the_file_look_fresh(held, path):
     os.utime(path, (0, 0))
-    held.keep()
+    held.refresh()
     assert path.stat().st_mtime > 0
 
 
@@ -383,7 +383,7 @@ def test_a_link_to_a_directory_is_refused(tmp_path, target):
 
 def test_a_file_in_its_place_is_refused(tmp_path):
     (tmp_path / "file").touch(mode=0o600)
-    with pytest.raises(InotifierError, match=f"cannot make the directory {tmp_path}/file"):
+    with pytest.raises(InotifierError, match=f"{tmp_path}/file is not a private directory"):
         make_private(tmp_path / "file")
 
 
@@ -409,3 +409,30 @@ def test_the_lock_of_a_killed_process_is_free_at_once(path):
     pid_file = PidFile(path)
     pid_file.acquire()
     pid_file.release()
+
+
+# A file that somebody removes.
+
+
+def test_a_file_that_was_removed_is_made_again(tmp_path):
+    file = PidFile(tmp_path / "inotifier.pid")
+    file.acquire()
+    file.write(os.getpid())
+    file.path.unlink()
+    file.keep()
+    assert read_pid(file.path) == os.getpid()
+    file.release()
+    assert not file.path.exists()
+
+
+def test_a_file_that_another_daemon_has_taken_is_left_to_it(tmp_path):
+    first, second = (PidFile(tmp_path / "inotifier.pid") for _ in range(2))
+    first.acquire()
+    first.path.unlink()
+    second.acquire()
+    second.write(1)
+    with pytest.raises(AlreadyRunning):
+        first.keep()
+    first.release()
+    assert read_pid(second.path) == 1
+    second.release()

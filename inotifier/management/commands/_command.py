@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
+import sys
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -59,9 +63,15 @@ class InotifierCommand(BaseCommand):
         return make_plan(options, foreground=foreground)
 
     def announce(self, line: str) -> None:
-        """Print `line` at once."""
-        self.stdout.write(line)
-        self.stdout.flush()
+        """Print `line` at once; a terminal or pipe that cannot take it is no reason to fail."""
+        encoding = getattr(self.stdout, "encoding", None) or "utf-8"
+        try:
+            self.stdout.write(line.encode(encoding, "backslashreplace").decode(encoding))
+            self.stdout.flush()
+        except OSError:
+            # Whoever read it has gone. What is written from now on has to go somewhere.
+            with contextlib.suppress(OSError, ValueError), Path(os.devnull).open("wb") as nowhere:
+                os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
     def warn(self, line: str) -> None:
         """Print `line` to standard error."""

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from inotifier.exceptions import InotifierError, NotRunning
-from inotifier.lifecycle.plan import Plan, take_handover
+from inotifier.lifecycle.plan import Plan, refuse_to_move, take_handover
 from inotifier.management.commands._command import InotifierCommand, stop_timeout
 
 READY_TIMEOUT = 60.0
@@ -52,6 +52,7 @@ class Command(InotifierCommand):
         watches.load()
         self.check(display_num_errors=False)
         if options["check"]:
+            refuse_to_move()
             return
         plan = self.plan(options, foreground=options["foreground"])
         if options["replace"]:
