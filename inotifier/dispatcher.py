@@ -49,13 +49,13 @@ class Handler:
         try:
             self.entry.processor(event)
         except ReceiversFailed as exc:
-            if _forked:
+            if _Process.is_child():
                 raise exc.failures[0][1] from None
             self.failed += 1
             for receiver, reason in exc.failures:
                 self._log(f"receiver {getattr(receiver, '__qualname__', receiver)}", event, reason)
         except BaseException as exc:  # the user's code, sys.exit() too: it must not harm others
-            if _forked:
+            if _Process.is_child():
                 raise
             self.failed += 1
             self._log(f"processor {self.entry.processor_name}", event, exc)
@@ -100,6 +100,7 @@ class Dispatcher:
 
     def start(self) -> None:
         """Begin to deliver."""
+        _Process.home = _Process.here
         self._thread.start()
 
     def put(self, deliveries: Sequence[Delivery]) -> None:
@@ -127,7 +128,7 @@ class Dispatcher:
         try:
             self._deliver()
         except BaseException as exc:
-            if _forked:
+            if _Process.is_child():
                 os._exit(_exit_code(exc))
             raise
 
@@ -138,7 +139,7 @@ class Dispatcher:
                 if self._abandoned.is_set():
                     break
                 delivered = handler.handle(event)
-                if _forked:
+                if _Process.is_child():
                     os._exit(0)  # a child of the handler's that came back: this is not its loop
                 if not delivered:
                     # The reason may be a connection that broke; the next event gets a new one.
@@ -148,16 +149,22 @@ class Dispatcher:
         _close(connections.close_all)
 
 
-_forked = False
-"""True in a child that a handler has forked."""
+class _Process:
+    """Which process this is, and which one delivers: a handler may have forked."""
+
+    here = os.getpid()
+    home = here
+
+    @classmethod
+    def note_fork(cls) -> None:
+        cls.here = os.getpid()
+
+    @classmethod
+    def is_child(cls) -> bool:
+        return cls.here != cls.home
 
 
-def _note_fork() -> None:
-    global _forked
-    _forked = True
-
-
-os.register_at_fork(after_in_child=_note_fork)
+os.register_at_fork(after_in_child=_Process.note_fork)
 
 
 def _exit_code(exc: BaseException) -> int:

@@ -20,6 +20,7 @@ class Reader:
     def __init__(self, inotify: Inotify, sink: Callable[[bytes], None]) -> None:
         self._inotify = inotify
         self._sink = sink
+        self._stopped = False
         self._thread = threading.Thread(target=self._run, name="inotifier-reader", daemon=True)
 
     @property
@@ -33,7 +34,10 @@ class Reader:
         self._thread.start()
 
     def stop(self) -> None:
-        """Read what the kernel has queued until now, then end."""
+        """Read what the kernel has queued until now, then end; a second call does nothing."""
+        if self._stopped:
+            return
+        self._stopped = True
         os.eventfd_write(self._wake_fd, 1)
         self._thread.join()
         os.close(self._wake_fd)
