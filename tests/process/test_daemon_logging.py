@@ -156,3 +156,21 @@ def test_without_files_of_its_own_the_daemon_prints_to_nowhere(make_project):
 
 def permissions(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_loggers_that_stand_are_not_silenced_by_the_second_set_up(make_project):
+    # dictConfig disables them unless it is told not to, and LOGGING is read twice.
+    project = make_project(receivers=LOGGING_RECORDER)
+    file = project.directory / "log" / "root"
+    handlers = {"file": {"class": "logging.FileHandler", "filename": str(file)}}
+    project.configure(
+        LOGGING={
+            "version": 1,
+            "handlers": handlers,
+            "root": {"level": "INFO", "handlers": ["file"]},
+        }
+    )
+    project.start()
+    project.drop("name")
+    wait_for(lambda: "logged name" in file.read_text())
+    assert "watching 1 entries" in file.read_text()

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.process.project import (
+    GATED_RECORDER,
     RECORDER,
     SIGNALER,
     Project,
@@ -479,3 +480,26 @@ def test_reload_asked_for_during_the_execution_is_answered(project):
     project.open_gate()
     wait_for(lambda: answered(project) == 2)
     project.delivers("file")
+
+
+def test_reload_that_would_drop_events_is_refused(make_project):
+    project = make_project(receivers=GATED_RECORDER, INOTIFIER_SHUTDOWN_TIMEOUT=0.5)
+    pid = project.start()
+    project.drop("first", "second")
+    wait_for(lambda: project.status().get("queue_depth", 0) > 0)
+    assert "could not be delivered" in failed(project.run("inotifier_reload"))
+    assert project.pid == pid
+    project.drop("third")
+    project.open_gate()
+    wait_for(lambda: project.got == ["first", "second", "third"])
+
+
+def test_reload_does_not_move_the_pid_file(project):
+    project.start()
+    pid = project.pid
+    project.configure(PROJECT_PATH="log")
+    os.kill(pid, signal.SIGHUP)
+    wait_for(lambda: answered(project) == 1)
+    assert "takes a restart" in project.status()["reload"]["error"]
+    project.configure(PROJECT_PATH="run")
+    project.stop()

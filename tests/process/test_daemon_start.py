@@ -315,3 +315,10 @@ def test_child_that_a_receiver_forked_does_not_keep_the_lock_of_a_dead_daemon(ma
     new = project.start()
     assert new != old
     assert len(project.processes()) == 2
+
+
+def test_start_whose_output_nobody_reads_leaves_a_good_daemon(project):
+    shell = ["sh", "-c", '"$@" | true', "sh"]
+    project.execute([*shell, *project.command("inotifier_start")])
+    wait_for(lambda: project.pid is not None)
+    project.delivers("file")
