@@ -7,18 +7,17 @@ import logging
 import os
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.db import close_old_connections, connections
 
 from inotifier.events import Event, mask_names, printable
 from inotifier.exceptions import ReceiversFailed
+from inotifier.notifier import Batch, Methods
 from inotifier.watches import Entry
 
 logger = logging.getLogger(__name__)
-
-Delivery = tuple["Handler", Event]
 
 
 @dataclass(eq=False)
@@ -27,17 +26,21 @@ class Handler:
 
     Attributes:
         entry: the entry.
+        methods: what takes its events, by mask.
         seen: events read from the kernel.
         delivered: events whose processor returned.
         failed: events whose processor, or a receiver of its signal, raised.
         last_event: mask, path and time of the last one that was handed over.
+        problem: why the entry does not get all its events, "" if it does.
     """
 
     entry: Entry
+    methods: Methods
     seen: int = 0
     delivered: int = 0
     failed: int = 0
     last_event: tuple[int, str, float] | None = None
+    problem: str = ""
 
     def handle(self, event: Event) -> bool:
         """Call the processor; whatever it raises is logged and counted, and goes no further.
@@ -47,7 +50,7 @@ class Handler:
         """
         self.last_event = (event.mask, event.pathname, event.timestamp)
         try:
-            self.entry.processor(event)
+            self.methods[event.mask](event)
         except ReceiversFailed as exc:
             if _Process.is_child():
                 raise exc.failures[0][1] from None
@@ -82,7 +85,7 @@ class Dispatcher:
     """A queue of events, and the thread that delivers them in order."""
 
     def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[Sequence[Delivery] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="inotifier-dispatcher", daemon=True)
         self._put = 0
         self._done = 0
@@ -103,12 +106,12 @@ class Dispatcher:
         _Process.home = _Process.here
         self._thread.start()
 
-    def put(self, deliveries: Sequence[Delivery]) -> None:
-        """Queue `deliveries`; never blocks. One thread calls this."""
-        for handler, _ in deliveries:
-            handler.seen += 1
-        self._put += len(deliveries)
-        self._queue.put(deliveries)
+    def put(self, batch: Batch) -> None:
+        """Queue `batch`; never blocks. The handler of its subscriptions is a `Handler`."""
+        for subscription, _ in batch:
+            subscription.handler.seen += 1
+        self._put += len(batch)
+        self._queue.put(batch)
 
     def finish(self) -> None:
         """Take nothing more; end when all that was put is delivered."""
@@ -133,12 +136,12 @@ class Dispatcher:
             raise
 
     def _deliver(self) -> None:
-        while (deliveries := self._queue.get()) is not None:
+        while (batch := self._queue.get()) is not None:
             _close(close_old_connections)
-            for handler, event in deliveries:
+            for subscription, event in batch:
                 if self._abandoned.is_set():
                     break
-                delivered = handler.handle(event)
+                delivered = subscription.handler.handle(event)
                 if _Process.is_child():
                     os._exit(0)  # a child of the handler's that came back: this is not its loop
                 if not delivered:

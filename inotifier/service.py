@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from inotifier.dispatcher import Dispatcher, Handler
-from inotifier.events import printable
+from inotifier.event_processors import send
+from inotifier.events import IN_DELETE_SELF, Event, printable
 from inotifier.exceptions import InotifierError
-from inotifier.notifier import Inotify, Reader, Subscription, WatchTable
+from inotifier.notifier import Inotify, Keeper, KeeperStage, Methods, Reader, Subscription
+from inotifier.signals import path_lost
 from inotifier.watches import Entry
 
 
@@ -22,12 +28,12 @@ class Service:
     """
 
     def __init__(self, entries: Sequence[Entry], inotify_fd: int | None = None) -> None:
-        self.handlers = [Handler(entry) for entry in entries]
+        self.handlers = [Handler(entry, Methods(entry.processor)) for entry in entries]
         self._inotify = Inotify(inotify_fd)
-        self._table = WatchTable(self._inotify)
-        self._by_subscription: dict[Subscription, Handler] = {}
+        self._adopted = inotify_fd is not None
+        self._keeper = Keeper(self._inotify, self._lost, adopted=self._adopted)
         self._dispatcher = Dispatcher()
-        self._reader = Reader(self._inotify, self._take)
+        self._stage, self._reader = self._make_stages()
         self._finished = False
 
     @property
@@ -38,7 +44,7 @@ class Service:
     @property
     def overflows(self) -> int:
         """How often the kernel's queue was full."""
-        return self._table.overflows
+        return self._keeper.overflows
 
     @property
     def queue_depth(self) -> int:
@@ -52,42 +58,54 @@ class Service:
             WatchError: the kernel refused one.
             InotifierError: a processor's `prepare` raised.
         """
+        subscriptions = []
         for handler in self.handlers:
             entry = handler.entry
             announce(
                 f"Adding watch on {printable(entry.path)}, processed by {entry.processor_name}"
             )
-            subscription = Subscription(entry.path, entry.mask, entry.watch)
-            self._by_subscription[subscription] = handler
-            self._table.add(subscription)
-            _prepare(entry)
-        self._table.settle()
+            if entry.watch.missing == "create":
+                _make(entry.path)
+            subscriptions.append(_subscription(handler))
+        self._keeper.add(subscriptions)
+        if self._adopted:
+            self._keeper.remove_strangers()
+        for handler, subscription in zip(self.handlers, subscriptions, strict=True):
+            handler.problem = subscription.problem
+            _prepare(handler.entry)
 
     def run(self) -> None:
         """Begin to read and deliver."""
         self._dispatcher.start()
+        self._stage.start()
         self._reader.start()
 
     def check_alive(self) -> None:
         """Raise InotifierError if a thread has died, so that nobody takes silence for peace."""
-        if not (self._dispatcher.alive and self._reader.alive):
+        if not (self._dispatcher.alive and self._stage.alive and self._reader.alive):
             raise InotifierError("a thread of the daemon has died; the log tells why")
 
     def pause(self) -> None:
         """Read nothing more for now; what happens waits in the kernel's queue."""
         self._reader.stop()
+        self._stage.finish()
 
     def go_on(self) -> None:
         """End what `pause` began."""
-        self._reader = Reader(self._inotify, self._take)
+        self._stage, self._reader = self._make_stages()
+        self._stage.start()
         self._reader.start()
 
     def finish(self) -> None:
         """Read what the kernel has queued until now, and no more; a second call does nothing."""
         if not self._finished:
             self._finished = True
-            self._reader.stop()
+            self.pause()
             self._dispatcher.finish()
+
+    def _make_stages(self) -> tuple[KeeperStage, Reader]:
+        stage = KeeperStage(self._keeper, self._dispatcher.put)
+        return stage, Reader(self._inotify, stage.put)
 
     def drained(self, timeout: float) -> bool:
         """Wait `timeout` seconds, after `finish`, until all is delivered; tell whether it is."""
@@ -99,11 +117,45 @@ class Service:
 
     def close(self) -> None:
         """Give the watches back to the kernel."""
-        self._inotify.close()
+        os.close(self.release())
 
-    def _take(self, buffer: bytes) -> None:
-        batch = self._table.decode(buffer)
-        self._dispatcher.put([(self._by_subscription[who], event) for who, event in batch])
+    def release(self) -> int:
+        """Close everything but the inotify instance; return its descriptor."""
+        self._keeper.close()
+        return self._inotify.fd
+
+    def _lost(self, subscription: Subscription) -> None:
+        """Send `path_lost`, in its turn among the events."""
+        entry = subscription.handler.entry
+        notice = Handler(entry, Methods(partial(send, path_lost, entry.processor)))
+        event = Event(
+            mask=IN_DELETE_SELF, path=entry.path, synthetic="path-lost", watch=entry.watch
+        )
+        self._dispatcher.put([(replace(subscription, handler=notice), event)])
+
+
+def _subscription(handler: Handler) -> Subscription:
+    entry = handler.entry
+    watch = entry.watch
+    return Subscription(
+        entry.path,
+        entry.mask,
+        recursive=watch.recursive,
+        auto_add=watch.recursive if watch.auto_add is None else watch.auto_add,
+        follow_symlinks=watch.follow_symlinks,
+        wait=watch.missing != "error",
+        watch=watch,
+        handler=handler,
+    )
+
+
+def _make(path: str) -> None:
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        pass  # a file: it is watched as one
+    except OSError as exc:
+        raise InotifierError(f"cannot make {printable(path)}: {exc.strerror}") from exc
 
 
 def _prepare(entry: Entry) -> None:

@@ -1,4 +1,4 @@
-"""One signal for each event of inotify(7).
+"""One signal for each event of inotify(7), and one for a root that is gone.
 
 Each is sent with `sender` the class of the event processor, `event` the
 `inotifier.events.Event`, and `processor` the processor itself. This module imports nothing
@@ -109,3 +109,6 @@ in_moved_to = EventSignal()
 in_open = EventSignal()
 in_q_overflow = EventSignal()
 in_unmount = EventSignal()
+
+path_lost = EventSignal()
+"""Sent once when the root of an entry is gone; `event` is an IN_DELETE_SELF made for it."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from inotifier import limits
 from inotifier.conf import absolute, conf
 from inotifier.events import (
     ALL_EVENTS,
@@ -75,6 +76,11 @@ class Watch:
         events: mask as `inotifier.events.parse_mask` reads it; None is the `mask` that the
             processor declares, or ALL_EVENTS.
         processor: dotted path, class, instance, or any callable that takes an event.
+        recursive: True to watch the directories below as well.
+        auto_add: True for directories that appear later; as `recursive` by default.
+        follow_symlinks: True to go into directories behind symbolic links.
+        missing: what to do if the path is not there at the start: "error", "wait" for it, or
+            "create" a directory.
         options: keyword arguments for the processor, if it is a class.
         name: what logs and the status call this entry; the path by default.
     """
@@ -82,6 +88,10 @@ class Watch:
     path: str | os.PathLike[str]
     events: object = None
     processor: object = ALL_EVENTS_SIGNALER
+    recursive: bool = False
+    auto_add: bool | None = None
+    follow_symlinks: bool = False
+    missing: str = "error"
     options: Mapping[str, Any] = field(default_factory=dict)
     name: str = ""
 
@@ -143,6 +153,7 @@ def inspect_settings() -> tuple[list[Entry], list[Problem]]:
     problems += _repeated(entries)
     if not problems:
         problems += _feedback_loops(entries)
+        problems += _too_many_directories(entries)
     return entries, problems
 
 
@@ -182,6 +193,7 @@ def _materialized(value: object) -> list[object]:
 
 def _entry(raw: object, number: int) -> Entry:
     watch = read_entry(raw, number)
+    _check_fields(watch, number)
     path = _checked_path(watch, number)
     processor, processor_name, origin = _processor(watch, number)
     mask = _checked_mask(watch, processor, processor_name, path, number)
@@ -232,12 +244,32 @@ def _from_fields(fields: Mapping[str, Any], number: int) -> Watch:
     return Watch(**fields)
 
 
+def _check_fields(watch: Watch, number: int) -> None:
+    for name, allowed in _CHOICES.items():
+        value = getattr(watch, name)
+        if not any(value is one or (isinstance(one, str) and value == one) for one in allowed):
+            raise _Unusable(
+                "E014",
+                f"the field {name} of entry {number} is {value!r}",
+                f"It should be one of {', '.join(map(repr, allowed))}.",
+            )
+
+
+_CHOICES: dict[str, tuple[object, ...]] = {
+    "recursive": (True, False),
+    "auto_add": (True, False, None),
+    "follow_symlinks": (True, False),
+    "missing": ("error", "wait", "create"),
+}
+
+
 def _checked_path(watch: Watch, number: int) -> str:
     given = os.fspath(watch.path) if isinstance(watch.path, (str, os.PathLike)) else None
     if not isinstance(given, str) or not given or "\0" in given:
         raise _Unusable("E002", SHAPE, f"The path of entry {number} is {watch.path!r}. {FORMS}")
     path = str(absolute(given, conf.base_dir))
-    if not os.access(path, os.R_OK, effective_ids=True):
+    awaited = watch.missing != "error" and not os.path.lexists(path)
+    if not awaited and not os.access(path, os.R_OK, effective_ids=True):
         raise _Unusable(
             "E004",
             f"{printable(path)} does not exist or you have insufficient permission",
@@ -388,6 +420,20 @@ def _feedback_loops(entries: Sequence[Entry]) -> Iterator[Problem]:
                     hint="Put the daemon's files elsewhere: PROJECT_PATH, INOTIFIER_STATE_DIR, "
                     "INOTIFIER_DAEMON_STDOUT and INOTIFIER_DAEMON_STDERR say where.",
                 )
+
+
+def _too_many_directories(entries: Sequence[Entry]) -> Iterator[Problem]:
+    trees = {entry.path for entry in entries if entry.watch.recursive}
+    if short := limits.shortage(trees):
+        needed, left = short
+        yield Problem(
+            id="inotifier.W001",
+            message=f"the recursive entries need {needed} watches, but only {left} are left of "
+            f"{limits.described('max_user_watches')}",
+            hint="Raise it with 'sysctl -w fs.inotify.max_user_watches=N', "
+            "or watch fewer directories.",
+            fatal=False,
+        )
 
 
 def _is_device(file: Path) -> bool:

@@ -1,6 +1,7 @@
 # pyinotify 0.9.6 ships no annotations; this is the part of it that inotifier uses or stands in for.
+import select
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from logging import Logger
 from typing import Any, TextIO, TypeAlias
 
@@ -39,8 +40,8 @@ class ProcessEventError(PyinotifyError): ...
 class NotifierError(PyinotifyError): ...
 
 class WatchManagerError(Exception):
-    wmd: dict[str, int] | dict[int, bool]
-    def __init__(self, msg: str, wmd: dict[str, int] | dict[int, bool]) -> None: ...
+    wmd: Mapping[str, int] | Mapping[int, bool]
+    def __init__(self, msg: str, wmd: Mapping[str, int] | Mapping[int, bool]) -> None: ...
 
 class ProcINotify:
     """A number below /proc/sys/fs/inotify, read and written each time."""
@@ -152,7 +153,7 @@ class WatchManager:
         do_glob: bool = False,
         quiet: bool = True,
         exclude_filter: _Exclude | None = None,
-    ) -> dict[str, int]: ...
+    ) -> Mapping[str, int]: ...
     def update_watch(
         self,
         wd: int | list[int],
@@ -172,8 +173,15 @@ class WatchManager:
     ) -> dict[str, int]: ...
 
 class Notifier:
-    # Not public, but the only way to look at what was read and not yet processed.
+    # Not public, but what a sub-class has to work with.
     _eventq: deque[_RawEvent]
+    _watch_manager: WatchManager
+    _default_proc_fun: _Handler
+    _threshold: int
+    _timeout: int | None
+    _coalesce: bool
+    _fd: int | None
+    _pollobj: select.poll
     def __init__(
         self,
         watch_manager: WatchManager,

@@ -36,6 +36,7 @@ def _describe_entry(handler: Handler) -> Status:
         "seen": handler.seen,
         "delivered": handler.delivered,
         "failed": handler.failed,
+        "problem": handler.problem,
         "last_event": last,
     }
 

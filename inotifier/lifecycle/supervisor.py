@@ -221,7 +221,7 @@ class Supervisor:
         os.chdir(conf.working_directory)
         for fd in (handover.pid_file_fd, handover.inotify_fd):
             os.set_inheritable(fd, False)
-        self._inotify_fd = handover.inotify_fd
+        self._inotify_fd = self._service.release()
         self._watch()
         self._reload_state, self._reload_error = "refused", reason
         logger.error("reload refused, the daemon goes on as it was:\n%s", reason)

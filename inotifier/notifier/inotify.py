@@ -1,4 +1,4 @@
-"""The three system calls of inotify(7), with paths as `str` that may hold any byte."""
+"""The three system calls of inotify(7), with paths as bytes: any name passes through."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ import select
 import termios
 from pathlib import Path
 
+from inotifier import limits
 from inotifier.events import printable
 from inotifier.exceptions import WatchError
 
-_SYSCTL = Path("/proc/sys/fs/inotify")
-_READ_SIZE = 256 * 1024
+_READ_SIZE = 1024 * 1024
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.inotify_init1.argtypes = [ctypes.c_int]
-_libc.inotify_add_watch.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_uint32]
-_libc.inotify_rm_watch.argtypes = [ctypes.c_int, ctypes.c_int]
+_add_watch = _libc.inotify_add_watch
+_add_watch.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_uint32]
+_rm_watch = _libc.inotify_rm_watch
+_rm_watch.argtypes = [ctypes.c_int, ctypes.c_int]
 
 
 class Inotify:
@@ -37,29 +39,29 @@ class Inotify:
     def __init__(self, fd: int | None = None) -> None:
         self.fd = _new_instance() if fd is None else fd
 
-    def add_watch(self, path: str, mask: int) -> int:
+    def add_watch(self, path: bytes, mask: int) -> int:
         """Watch `path` for `mask` and return the watch descriptor.
 
         A second call for the same inode returns the same descriptor and replaces its mask, or
         adds to it with IN_MASK_ADD.
 
         Raises:
-            WatchError: the kernel refused; the message names the limit if one was reached.
+            OSError: the kernel refused; `refusal` makes a message of it.
         """
-        wd = int(_libc.inotify_add_watch(self.fd, os.fsencode(path), mask))
+        wd: int = _add_watch(self.fd, path, mask)
         if wd < 0:
-            raise _refusal(path, ctypes.get_errno())
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), os.fsdecode(path))
         return wd
 
     def remove_watch(self, wd: int) -> None:
         """Stop watching; IN_IGNORED follows. A descriptor that is gone already is no error."""
-        _libc.inotify_rm_watch(self.fd, wd)
+        _rm_watch(self.fd, wd)
 
-    def watches(self) -> dict[int, int]:
-        """Return the mask of each watch that stands, by descriptor, from proc_pid_fdinfo(5)."""
+    def watch_descriptors(self) -> set[int]:
+        """Return the descriptors of all watches that stand, from proc_pid_fdinfo(5)."""
         lines = Path(f"/proc/self/fdinfo/{self.fd}").read_text(encoding="ascii")
-        found = re.findall(r"^inotify wd:([0-9a-f]+) .* mask:([0-9a-f]+) ", lines, re.M)
-        return {int(wd, 16): int(mask, 16) for wd, mask in found}
+        return {int(wd, 16) for wd in re.findall(r"^inotify wd:([0-9a-f]+) ", lines, re.M)}
 
     def wait(self, wake_fd: int) -> bool:
         """Block until there is something to read; False if `wake_fd` became readable first."""
@@ -86,6 +88,57 @@ class Inotify:
         os.close(self.fd)
 
 
+class Fences:
+    """Marks in the kernel's queue: what was queued before a mark is read before it.
+
+    Removing a watch queues IN_IGNORED for its descriptor. So a mark is a watch on a file of
+    our own that is removed. One such watch stands ready, so that a mark can be placed even
+    when the user has no watch left.
+    """
+
+    def __init__(self, inotify: Inotify) -> None:
+        self._inotify = inotify
+        self._file: int | None = None
+        self._ready: int | None = None
+
+    def prepare(self) -> None:
+        """Set up the watch that stands ready."""
+        if self._ready is None:
+            self._ready = self._next()
+
+    def place(self) -> int | None:
+        """Put a mark into the queue; return its descriptor, None if the kernel gives none."""
+        self.prepare()
+        wd = self._ready
+        if wd is not None:
+            self._inotify.remove_watch(wd)
+            self._ready = self._next()
+        return wd
+
+    @property
+    def ready(self) -> int | None:
+        """The descriptor of the watch that stands ready."""
+        return self._ready
+
+    def _next(self) -> int | None:
+        if self._file is None:
+            self._file = os.memfd_create("inotifier-fence")
+        try:
+            # Nobody ever writes to the file, so the mask says nothing.
+            return self._inotify.add_watch(b"/proc/self/fd/%d" % self._file, _DELETE_SELF)
+        except OSError:
+            return None
+
+    def close(self) -> None:
+        """Close the private file."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+_DELETE_SELF = 0x400
+
+
 def _new_instance() -> int:
     fd = int(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
     if fd >= 0:
@@ -94,25 +147,24 @@ def _new_instance() -> int:
     if code == errno.EMFILE:
         raise WatchError(
             "the kernel gives no further inotify instance: the limit of the process (ulimit -n) "
-            f"or of its user ({_limit('max_user_instances')}) is reached. Raise the limit, or "
-            "stop other programs that watch files."
+            f"or of its user ({limits.described('max_user_instances')}) is reached. "
+            "Raise the limit, or stop other programs that watch files."
         )
     raise WatchError(f"the kernel gives no inotify instance: {os.strerror(code)}")
 
 
-def _refusal(path: str, code: int) -> WatchError:
-    reason = os.strerror(code)
-    if code == errno.ENOSPC:
-        reason = (
-            f"the limit of watches for this user is reached ({_limit('max_user_watches')}). "
-            "Raise it with 'sysctl -w fs.inotify.max_user_watches=N', or watch fewer directories"
-        )
-    return WatchError(f"cannot watch {printable(path)}: {reason}")
+def refusal(path: str, code: int, needed: int = 1) -> WatchError:
+    """Return the error that says why `path` cannot be watched.
 
-
-def _limit(name: str) -> str:
-    try:
-        value = (_SYSCTL / name).read_text(encoding="ascii").strip()
-    except OSError:
-        value = "unknown"
-    return f"fs.inotify.{name}={value}"
+    Args:
+        path: what the kernel refused.
+        code: its errno.
+        needed: number of watches that the whole entry takes.
+    """
+    if code != errno.ENOSPC:
+        return WatchError(f"cannot watch {printable(path)}: {os.strerror(code)}")
+    return WatchError(
+        f"cannot watch all of {printable(path)}: it needs {needed} watch(es), and the limit of "
+        f"this user is reached ({limits.described('max_user_watches')} for all his programs). "
+        "Raise it with 'sysctl -w fs.inotify.max_user_watches=N', or watch fewer directories."
+    )

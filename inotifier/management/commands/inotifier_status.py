@@ -50,6 +50,8 @@ def lines(status: Status) -> list[str]:
         result.append(
             f"    seen {entry['seen']}, delivered {entry['delivered']}, failed {entry['failed']}"
         )
+        if problem := entry["problem"]:
+            result.append(f"    degraded: {problem}")
         if last := entry["last_event"]:
             when = datetime.fromtimestamp(last["timestamp"], UTC).astimezone()
             result.append(

@@ -1,0 +1,107 @@
+"""Set the watches of a whole tree: each directory is watched first and listed second."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING
+
+from pyinotify import IN_DONT_FOLLOW, IN_MASK_ADD, IN_ONLYDIR
+
+from inotifier.notifier import masks
+from inotifier.notifier.subscription import Batch, Subscription
+from inotifier.notifier.tree import Node
+
+if TYPE_CHECKING:
+    from inotifier.notifier.keeper import Keeper
+
+Deep = tuple[Subscription, ...]
+
+
+def walk(
+    keeper: Keeper, path: bytes, top: Node, deep: Deep, batch: Batch, *, announce: bool
+) -> None:
+    """Watch all directories below `top`.
+
+    A watch takes what our own listing causes (IN_OPEN and its like) only once everything below
+    its directory is listed.
+
+    Args:
+        keeper: takes the nodes.
+        path: where `top` is on disk.
+        top: a node, watched already; its own mask is left to the caller.
+        deep: the subscriptions that reach below `top`.
+        batch: takes the synthetic events.
+        announce: True to make events of what the listing shows.
+    """
+    follow = any(subscription.follow_symlinks for subscription in deep)
+    flags = IN_ONLYDIR if follow else IN_ONLYDIR | IN_DONT_FOLLOW
+    wide = bool(masks.of(deep, root=False) & masks.READING)
+    mask = masks.narrow(masks.of(deep, root=False)) | flags
+    if not (wide and keeper.adding):
+        mask |= IN_MASK_ADD  # no gap in what a watch tells that stands already
+    nodes, add_watch, add = keeper.tree.nodes, keeper.inotify.add_watch, keeper.tree.add
+    choosy = any(subscription.excluded for subscription in deep)
+    simple = all(subscription.members is None for subscription in deep)
+    listed: list[Node] = []
+    refused: OSError | None = None
+    needed = 1
+    waiting = [(path, top, deep)]
+    while waiting:
+        path, node, deep = waiting.pop()
+        try:
+            with os.scandir(path) as items:
+                found = list(items)
+        except (FileNotFoundError, NotADirectoryError):
+            keeper.list_later(node, announce=announce)
+            continue
+        except OSError as exc:
+            if node.parent is not None:
+                keeper.refused(node.parent, node.name, path, exc)
+            continue
+        if announce and not keeper.leads_to(node):
+            keeper.list_later(node, announce=announce)
+            continue
+        if announce:
+            keeper.arrivals.announce(node, found, batch)
+        for item in found:
+            if not (item.is_dir(follow_symlinks=False) or (follow and _leads_to_directory(item))):
+                continue
+            child_path = item.path
+            takers = deep if not choosy else tuple(one for one in deep if one.takes(child_path))
+            if not takers:
+                continue
+            needed += 1
+            if refused is not None:
+                continue
+            try:
+                wd = add_watch(child_path, mask)
+                if wd not in nodes and simple:
+                    child: Node | None = add(wd, item.name, node)
+                else:
+                    child = keeper.adopt(wd, child_path, item.name, node, takers)
+                    if child is not None:
+                        keeper.set_mask(child, narrowly=True)
+            except OSError as exc:
+                if masks.is_limit(exc):
+                    refused = exc
+                elif exc.errno != errno.EACCES:
+                    keeper.not_found(node, item.name)
+                else:
+                    keeper.refused(node, item.name, child_path, exc)
+                continue
+            if child is not None:
+                waiting.append((child_path, child, takers))
+                if wide or keeper.is_root(wd):
+                    listed.append(child)
+    for node in listed:
+        keeper.set_mask(node)
+    if refused is not None:
+        keeper.report_limit(top, refused, needed)
+
+
+def _leads_to_directory(item: os.DirEntry[bytes]) -> bool:
+    try:
+        return item.is_dir()
+    except OSError:  # links that lead to each other
+        return False
