@@ -75,8 +75,8 @@ def test_the_limit_of_watches_is_named_with_the_path_and_the_remedy(directories)
     code, message = watch(IN_A_USER_NAMESPACE % ("max_inotify_watches", 2), *directories)
     assert code == 1
     assert message.startswith(
-        f"cannot watch {directories[2]}: the limit of watches for this user is reached "
-        "(fs.inotify.max_user_watches="
+        f"cannot watch all of {directories[2]}: it needs 1 watch(es), and the limit of this user "
+        "is reached (fs.inotify.max_user_watches="
     )
     assert "Raise it with 'sysctl -w fs.inotify.max_user_watches=N'" in message
 

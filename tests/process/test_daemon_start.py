@@ -279,7 +279,7 @@ def test_pid_file_that_another_program_locks_keeps_the_daemon_from_starting(proj
 @pytest.mark.parametrize(
     ("limit", "reason"),
     [
-        ("max_inotify_watches", "the limit of watches for this user is reached"),
+        ("max_inotify_watches", "the limit of this user is reached"),
         ("max_inotify_instances", "the kernel gives no further inotify instance"),
     ],
 )
@@ -294,7 +294,7 @@ def test_watch_limit_reached_by_the_second_entry_ends_the_start(make_project, li
     project = make_project(INOTIFIER_WATCH_PATHS=["incoming", "app"])
     command = [*limited, "max_inotify_watches", "1", *project.command("inotifier_start")]
     result = project.execute(command)
-    assert f"cannot watch {project.directory / 'app'}" in failed(result)
+    assert f"cannot watch all of {project.directory / 'app'}" in failed(result)
     assert "File monitoring started" not in result.stdout
     assert nothing_is_left(project)
 

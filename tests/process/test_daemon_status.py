@@ -52,6 +52,7 @@ def test_json_holds_the_counters_of_each_entry(running):
         "seen": 3,
         "delivered": 2,
         "failed": 1,
+        "problem": "",
     }
     assert (last["maskname"], last["pathname"]) == (
         "IN_CLOSE_WRITE",

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[2] / "inotifier"
 # names things of its rooms and stands with the highest of them.
 LAYERS = (
     ("plain", ("exceptions", "events", "filters")),
-    ("configuration", ("", "watches", "conf", "checks", "apps", "signals")),
+    ("configuration", ("", "watches", "conf", "limits", "checks", "apps", "signals")),
     ("what happens with an event", ("event_processors", "scheduling", "bridge")),
     ("where events come from", ("notifier", "sources")),
     ("engine", ("state", "recovery", "dispatcher", "service")),

@@ -94,9 +94,23 @@ def test_status_shows_odd_names_on_one_line():
         "seen": 3,
         "delivered": 2,
         "failed": 1,
+        "problem": "",
         "last_event": {"maskname": "IN_CREATE", "pathname": "/caf\udce9/\n", "timestamp": 0.0},
     }
     shown = lines(status(entries=[entry, {**entry, "last_event": None}]))
     assert shown[2:4] == [r"/caf\xe9 (a.B)", "    seen 3, delivered 2, failed 1"]
     assert shown[4].startswith(r"    last IN_CREATE /caf\xe9/\n at 19")
     assert shown[5:] == shown[2:4]
+
+
+def test_status_tells_why_an_entry_is_degraded():
+    entry = {
+        "name": "/srv",
+        "processor": "a.B",
+        "seen": 0,
+        "delivered": 0,
+        "failed": 0,
+        "problem": "too few watches",
+        "last_event": None,
+    }
+    assert lines(status(entries=[entry]))[-1] == "    degraded: too few watches"

@@ -281,14 +281,26 @@ PROBLEMS = {
     "E002 path empty": Case(lambda tmp: [("", 1, PRINTER)], SHAPE, "The path of entry 1 is ''."),
     "E002 path of NUL": Case(lambda tmp: ["/a\0b"], SHAPE, r"The path of entry 1 is '/a\x00b'."),
     "E003": Case(
-        entry(recursive=True),
-        "entry 1 of INOTIFIER_WATCH_PATHS has the unknown field 'recursive'",
-        "Known fields are path, events, processor, options, name.",
+        entry(patterns=["*.csv"]),
+        "entry 1 of INOTIFIER_WATCH_PATHS has the unknown field 'patterns'",
+        "Known fields are path, events, processor, recursive, auto_add, follow_symlinks, missing, "
+        "options, name.",
     ),
     "E003 fourth": Case(
         lambda tmp: [(tmp, CREATE, PRINTER, {"patterns": ["*.csv"]})],
         "entry 1 of INOTIFIER_WATCH_PATHS has the unknown field 'patterns'",
-        "Known fields are path, events, processor, options, name.",
+        "Known fields are path, events, processor, recursive, auto_add, follow_symlinks, missing, "
+        "options, name.",
+    ),
+    "E014": Case(
+        entry(missing="ignore"),
+        "the field missing of entry 1 is 'ignore'",
+        "It should be one of 'error', 'wait', 'create'.",
+    ),
+    "E014 type": Case(
+        entry(recursive=1),
+        "the field recursive of entry 1 is 1",
+        "It should be one of True, False.",
     ),
     "E004": Case(
         lambda tmp: [(tmp / "absent", CREATE, PRINTER)],
@@ -526,7 +538,10 @@ def test_e004_is_shown_for_what_cannot_be_read(tmp_path):
     "pair",
     [
         ((".", CREATE, PRINTER), (".", CREATE, SIGNALER)),
-        (Watch(".", CREATE, Plain, {"size": 1}), Watch(".", CREATE, Plain, {"size": 2})),
+        (
+            Watch(".", CREATE, Plain, options={"size": 1}),
+            Watch(".", CREATE, Plain, options={"size": 2}),
+        ),
         ((".", CREATE, Plain()), (".", CREATE, Plain())),
         ((".", CREATE, lambda event: None), (".", CREATE, lambda event: None)),
         ((".", CREATE, PRINTER), ("sub", CREATE, PRINTER)),
@@ -700,7 +715,7 @@ def test_every_id_has_a_test():
         for id in re.findall(r"E\d{3}", (package / module).read_text(encoding="utf-8"))
     }
     here = Path(__file__).read_text(encoding="utf-8")
-    assert used == {f"E{number:03}" for number in range(1, 14)}
+    assert used == {f"E{number:03}" for number in range(1, 15)}
     assert {id for id in used if id in here or id.lower() in here} == used
 
 
