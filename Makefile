@@ -1,6 +1,7 @@
 # make run    try it: the example project's daemon, in the foreground
 # make test   all tests, with coverage
 # make lint   ruff, mypy, and the README rendered
+# make bench  side by side with the peers, into benchmarks/RESULTS.md (see benchmarks/README.rst)
 # make build  wheel and sdist, into dist/
 # make clean  remove what the other targets made
 #
@@ -13,12 +14,13 @@ PYTHON ?= python3
 VENV ?= .venv
 DJANGO ?=
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 bin := $(VENV)/bin
 install = $(bin)/python -m pip install --quiet --disable-pip-version-check
 django = $(if $(DJANGO),'$(DJANGO)')
 
-.PHONY: run test lint build clean
+.PHONY: run test lint bench build clean
 
 # exec: no shell stands between make and the daemon when Ctrl+C comes.
 run: $(VENV)/.run
@@ -37,6 +39,9 @@ lint: $(VENV)/.lint
 	$(bin)/mypy
 	$(bin)/docutils --writer=null --report=1 --halt=2 README.rst
 	$(bin)/docutils --writer=null --report=1 --halt=2 CHANGELOG.rst
+
+bench: $(VENV)/.bench
+	$(bin)/python -m benchmarks $(BENCH_ARGS)
 
 build: $(VENV)/.test
 	rm -rf dist
@@ -59,6 +64,10 @@ $(VENV)/.test: pyproject.toml | $(VENV)/pyvenv.cfg
 
 $(VENV)/.lint: pyproject.toml | $(VENV)/pyvenv.cfg
 	$(install) --editable '.[lint]' $(django)
+	@touch $@
+
+$(VENV)/.bench: pyproject.toml | $(VENV)/pyvenv.cfg
+	$(install) --editable '.[bench]' $(django)
 	@touch $@
 
 $(VENV)/pyvenv.cfg:

@@ -1,0 +1,1 @@
+"""The same work for this project and its peers, side by side: `python -m benchmarks`."""
