@@ -17,6 +17,7 @@ from pyinotify import (
     ALL_EVENTS,
     IN_ATTRIB,
     IN_CREATE,
+    IN_DELETE,
     IN_DELETE_SELF,
     IN_DONT_FOLLOW,
     IN_IGNORED,
@@ -323,7 +324,7 @@ class Keeper:
         subscriptions = [place.subscription for place in self.places(node)]
         mask = masks.of(subscriptions, root=node.wd in self._subscriptions)
         if node.wd in self._unreadable:
-            mask |= IN_ATTRIB
+            mask |= IN_ATTRIB | IN_DELETE
         if narrowly:
             mask = masks.narrow(mask)
         try:
@@ -351,7 +352,9 @@ class Keeper:
                 self.set_mask(node)
                 return None  # a link or mount that leads to a directory which is watched
             if node.parent is not None:
-                self._moves.found(node)
+                # It has moved, and the events that tell so are on the way.
+                self._moves.seen(node.wd, (parent.wd, name))
+                return None
             self.tree.move(node, parent, name)
             self.cool()
         else:
@@ -419,7 +422,7 @@ class Keeper:
     def look_again(self, wd: int, name: bytes, batch: Batch) -> None:
         """See what `name` in `wd` is, or the root `wd`, now that its events have come."""
         if name and (node := self.tree.nodes.get(wd)):
-            self.appear(node, name, batch)
+            self.appear(node, name, batch, again=True)
         elif not name:
             self._roots.outlived(wd)
 
@@ -430,6 +433,7 @@ class Keeper:
         names = self._unreadable.setdefault(parent.wd, set())
         if name not in names:
             names.add(name)
+            self.cool()
             logger.warning(
                 "%s cannot be read: what happens in it is not seen until its permissions change",
                 printable(os.fsdecode(path)),
@@ -437,12 +441,23 @@ class Keeper:
             self.set_mask(parent)
 
     def report_limit(self, top: Node, exc: OSError, needed: int) -> None:
-        for place in self.places(top):
-            place.subscription.problem = str(refusal(place.path, exc.errno or 0, needed))
-        logger.error("%s", refusal(self.places(top)[0].path, exc.errno or 0, needed))
+        """Note that `top` and what is below it takes more watches than there are."""
+        subscriptions = [place.subscription for place in self.places(top)]
+        news = [subscription for subscription in subscriptions if not subscription.problem]
+        for subscription in news:
+            problem = str(refusal(subscription.path, exc.errno or 0, needed))
+            subscription.problem = problem
+            logger.error("%s", problem)
 
     def appear(
-        self, parent: Node, name: bytes, batch: Batch, source: tuple[int, bytes] | None = None
+        self,
+        parent: Node,
+        name: bytes,
+        batch: Batch,
+        source: tuple[int, bytes] | None = None,
+        *,
+        link: bool = False,
+        again: bool = False,
     ) -> None:
         """Take a directory into the tree that has appeared in `parent`, unless it is known.
 
@@ -451,16 +466,20 @@ class Keeper:
             name: its name there.
             batch: takes the synthetic events.
             source: descriptor of the directory where it was before, and its name there.
+            link: True if it is behind a symbolic link.
+            again: True to look no further if it is known at another place.
         """
         path = os.path.join(self.disk_path(parent), name)
         deep = tuple(
             place.subscription
             for place in self.hot(parent).places
-            if place.subscription.auto_add and place.subscription.takes(path)
+            if place.subscription.auto_add
+            and place.subscription.takes(path)
+            and (place.subscription.follow_symlinks or not link)
         )
         if not deep:
             return
-        flags = IN_ONLYDIR | IN_DONT_FOLLOW | IN_MASK_ADD
+        flags = IN_ONLYDIR | IN_MASK_ADD | (0 if link else IN_DONT_FOLLOW)
         mask = masks.narrow(masks.of(deep, root=False))
         try:
             wd = self.inotify.add_watch(path, mask | flags)
@@ -470,8 +489,10 @@ class Keeper:
             elif exc.errno == errno.EACCES:
                 self.refused(parent, name, path, exc)
             else:
+                self._readable(parent, name)
                 self.not_found(parent, name)
             return
+        self._readable(parent, name)
         known = self.tree.nodes.get(wd)
         if known is None:
             if source is not None and self._has_left(*source):
@@ -486,7 +507,7 @@ class Keeper:
         elif known.parent is None or (known.parent is parent and known.name == name):
             if self.adopt(wd, path, name, parent, deep) is not None:
                 self._prune(known)
-        elif (known.parent.wd, known.name) != source:
+        elif (known.parent.wd, known.name) != source and not again and not link:
             # It came here later, and the events that tell so are on the way.
             self.arrivals.look_again(parent.wd, name)
 
@@ -531,14 +552,18 @@ class Keeper:
             self.arrivals.close()
             self.set_mask(node)
 
-    def left(self, node: Node) -> None:
+    def left(self, node: Node, batch: Batch) -> None:
         """Take `node` and all below it out: it was moved to where nothing is watched."""
         removed = self.tree.remove_all(node)
+        seen = self._moves.seen_of(removed)
         for one in removed:
             self.inotify.remove_watch(one.wd)
             self._forget(one.wd)
         for one in removed:
             self._roots.vanished(one.wd)
+        for wd, name in seen:
+            if parent := self.tree.nodes.get(wd):
+                self.appear(parent, name, batch)
 
     def _forget(self, wd: int) -> None:
         self._hots.pop(wd, None)
@@ -619,6 +644,8 @@ class Keeper:
         plain = mask & ~IN_ISDIR
         if plain & (IN_MOVED_FROM | IN_MOVED_TO):
             self._moves.moved(batch, node, hot, mask, cookie, name, now)
+            if self._minds_names(hot, wd):
+                self._name_changed(node, hot, name, mask, batch)
         elif plain & _ALWAYS_SPECIAL or (plain == IN_ATTRIB and self._minds_attrib(node)):
             self._self_event(batch, node, hot, mask, name, now)
         else:
@@ -627,8 +654,27 @@ class Keeper:
             if mask & IN_ISDIR and mask & IN_CREATE and hot.deep:
                 self._moves.taken(node, name)
                 self.appear(node, name, batch)
+            elif self._minds_names(hot, wd):
+                self._name_changed(node, hot, name, mask, batch)
             elif held is None:
                 hot.table[mask] = asked
+
+    def _minds_names(self, hot: Hot, wd: int) -> bool:
+        return hot.follows or wd in self._unreadable
+
+    def _name_changed(self, node: Node, hot: Hot, name: bytes, mask: int, batch: Batch) -> None:
+        """See what a name that has come or gone means where names are not only for events."""
+        if mask & (IN_DELETE | IN_MOVED_FROM):
+            self._readable(node, name)
+        if mask & IN_ISDIR or not hot.follows:
+            return
+        if mask & (IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO):
+            for child in node.children():
+                if child.name == name:
+                    self.left(child, batch)  # it was behind a link
+        path = os.path.join(self.disk_path(node), name)
+        if mask & (IN_CREATE | IN_MOVED_TO) and os.path.isdir(path):
+            self.appear(node, name, batch, link=True)
 
     def _minds_attrib(self, node: Node) -> bool:
         return node.wd in self._unreadable or node.wd in self._subscriptions
@@ -644,7 +690,7 @@ class Keeper:
         if mask & IN_ATTRIB:
             self._retry_unreadable(node, name, batch)
         if mask & IN_MOVE_SELF:
-            self._moves.moved_self(node)
+            self._moves.moved_self(node, batch)
         if mask & IN_IGNORED:
             self.tree.remove(node)
             self._forget(node.wd)
@@ -652,15 +698,18 @@ class Keeper:
             self._roots.changed(node.wd, mask, batch)
 
     def _retry_unreadable(self, node: Node, name: bytes, batch: Batch) -> None:
-        names = self._unreadable.get(node.wd)
-        if not names:
-            return
+        names = self._unreadable.get(node.wd, set())
         for one in [name] if name else list(names):
             if one in names:
-                names.discard(one)
                 self.appear(node, one, batch)
-        if not names:
-            self._unreadable.pop(node.wd, None)
+
+    def _readable(self, node: Node, name: bytes) -> None:
+        """Note that `name` in `node` can be read, or is gone."""
+        names = self._unreadable.get(node.wd)
+        if names is not None:
+            names.discard(name)
+            if not names:
+                del self._unreadable[node.wd]
 
     def _overflow(self, batch: Batch, mask: int, now: float) -> None:
         self.overflows += 1

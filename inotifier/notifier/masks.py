@@ -11,6 +11,7 @@ from pyinotify import (
     IN_ATTRIB,
     IN_CLOSE_NOWRITE,
     IN_CREATE,
+    IN_DELETE,
     IN_DELETE_SELF,
     IN_EXCL_UNLINK,
     IN_MOVE_SELF,
@@ -38,6 +39,8 @@ def of(subscriptions: Iterable[Subscription], *, root: bool) -> int:
         excl_unlink &= one.mask
         if one.deep:
             mask |= _FOR_DEPTH
+            if one.follow_symlinks:
+                mask |= IN_DELETE
     if root:
         mask |= _FOR_ROOTS
     # IN_EXCL_UNLINK takes events away, so it holds only if all ask for it.

@@ -8,6 +8,7 @@ no waiting, and nothing else is held back.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from pyinotify import IN_ISDIR, IN_MOVED_FROM
@@ -47,7 +48,7 @@ class Moves:
         self._departures: dict[int, _Departure] = {}
         self._leaving: dict[_Spot, int] = {}
         self._arrived: dict[_Spot, tuple[int, bytes]] = {}
-        self._early: set[int] = set()
+        self._seen: dict[int, _Spot] = {}
 
     def moved(
         self, batch: Batch, node: Node, hot: Hot, mask: int, cookie: int, name: bytes, now: float
@@ -87,13 +88,20 @@ class Moves:
         self._leaving.pop((node.wd, name), None)
         self._arrived.pop((node.wd, name), None)
 
-    def found(self, node: Node) -> None:
-        """Note that `node` was found at its place before its IN_MOVE_SELF has come."""
-        self._early.add(node.wd)
+    def seen(self, wd: int, spot: tuple[int, bytes]) -> None:
+        """Note that the directory `wd` was seen at another place before its events have come.
+
+        If the directory there was not watched at the time, no event tells of that place.
+        """
+        self._seen[wd] = spot
+
+    def seen_of(self, nodes: Iterable[Node]) -> list[_Spot]:
+        """Return the places where directories of `nodes` were seen."""
+        return [self._seen[node.wd] for node in nodes if node.wd in self._seen]
 
     def forget(self, wd: int) -> None:
         """Forget `wd`, whose watch is gone."""
-        self._early.discard(wd)
+        self._seen.pop(wd, None)
 
     def _depart(self, cookie: int, departure: _Departure, mask: int) -> None:
         self._departures[cookie] = departure
@@ -109,24 +117,23 @@ class Moves:
         if len(memory) > _MEMORY:
             del memory[next(iter(memory))]
 
-    def moved_self(self, node: Node) -> None:
+    def moved_self(self, node: Node, batch: Batch) -> None:
         """Handle IN_MOVE_SELF of a directory: its new place is known, or it has left."""
-        if node.wd in self._early:
-            self._early.discard(node.wd)
-            return
         if node.parent is None:
             return
         spot = (node.parent.wd, node.name)
         if self._leaving.pop(spot, None) is not None:
-            self._keeper.left(node)
+            self._keeper.left(node, batch)
             return
         target = self._arrived.pop(spot, None)
         if target is None:
-            return  # it has gone further, and was found there already
+            return
+        if target == self._seen.get(node.wd):
+            del self._seen[node.wd]
         parent = self._keeper.tree.nodes.get(target[0])
         if parent is None or node in ancestors(parent):
             # In the latter case a directory above has moved as well: its event, still to come,
             # leads here again.
-            self._keeper.left(node)
+            self._keeper.left(node, batch)
         else:
             self._keeper.moved(node, parent, target[1])

@@ -36,11 +36,13 @@ class Hot:
             being handed on is not in it.
     """
 
-    __slots__ = ("deep", "places", "table")
+    __slots__ = ("deep", "follows", "places", "table")
 
     def __init__(self, places: tuple[Place, ...]) -> None:
         self.places = places
-        self.deep = any(place.subscription.deep for place in places)
+        deep = [place.subscription for place in places if place.subscription.deep]
+        self.deep = bool(deep)
+        self.follows = any(subscription.follow_symlinks for subscription in deep)
         self.table: dict[int, tuple[Place, ...]] = {}
 
 

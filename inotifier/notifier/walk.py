@@ -65,7 +65,7 @@ def walk(
         if announce:
             keeper.arrivals.announce(node, found, batch)
         for item in found:
-            if not (item.is_dir(follow_symlinks=False) or (follow and _leads_to_directory(item))):
+            if not _is_directory(item, follow):
                 continue
             child_path = item.path
             takers = deep if not choosy else tuple(one for one in deep if one.takes(child_path))
@@ -100,8 +100,8 @@ def walk(
         keeper.report_limit(top, refused, needed)
 
 
-def _leads_to_directory(item: os.DirEntry[bytes]) -> bool:
+def _is_directory(item: os.DirEntry[bytes], follow: bool) -> bool:
     try:
-        return item.is_dir()
-    except OSError:  # links that lead to each other
-        return False
+        return item.is_dir(follow_symlinks=follow)
+    except OSError:
+        return False  # a link that leads to itself

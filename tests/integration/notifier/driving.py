@@ -63,8 +63,16 @@ class Seen:
 class Log:
     """Everything that came, in order."""
 
+    keeper: Keeper
+
     def __init__(self) -> None:
         self.batch: Batch = []
+
+    @property
+    def watched_paths(self) -> list[str]:
+        """Paths of the nodes of the keeper."""
+        nodes = self.keeper.tree.nodes
+        return sorted(os.fsdecode(self.keeper.disk_path(node)) for node in nodes.values())
 
     def of(self, subscription: Subscription) -> Seen:
         return Seen(event for whose, event in self.batch if whose is subscription)
@@ -114,6 +122,7 @@ class Driven(Log):
         self.inotify = Interrupted()
         self.keeper = Keeper(self.inotify, self.lost.append)
         self._fences = Fences(Inotify(self.inotify.fd))
+        self._fences.prepare()
         self._raw: list[bytes] = []
 
     def close(self) -> None:
@@ -188,12 +197,6 @@ class Driven(Log):
         """Descriptors of the kernel's watches, ours for fences excepted."""
         own = {self._fences.ready, self.keeper.arrivals.fence_ready}
         return watch_descriptors(self.inotify.fd) - own
-
-    @property
-    def watched_paths(self) -> list[str]:
-        """Paths of the nodes of the keeper."""
-        nodes = self.keeper.tree.nodes
-        return sorted(os.fsdecode(self.keeper.disk_path(node)) for node in nodes.values())
 
 
 def split(buffer: bytes) -> list[bytes]:

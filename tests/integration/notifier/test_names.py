@@ -23,21 +23,20 @@ def test_every_name_passes_through(directory, file, other):
         subscription = drive.watch(
             root, IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE, **TREE
         )
-        base = os.path.join(os.fsencode(root), directory)
-        early, late = os.path.join(base, file), os.path.join(base, other)
-        os.mkdir(base)
+        base = Path(root, os.fsdecode(directory))
+        early, late = base / os.fsdecode(file), base / os.fsdecode(other)
+        base.mkdir()
         drive.settle()
-        Path(os.fsdecode(early)).write_bytes(b"x")
-        os.rename(early, late)
+        early.write_bytes(b"x")
+        early.rename(late)
         drive.settle()
         expected = [base, early, early, early, late]
         if file == other:
             expected = expected[:3]
-        assert [os.fsencode(e.pathname) for e in drive.of(subscription)] == expected
-        assert all(
-            os.path.join(os.fsencode(e.path), os.fsencode(e.name)) == os.fsencode(e.pathname)
-            for e in drive.of(subscription)
-        )
+        seen = drive.of(subscription)
+        assert [event.pathname for event in seen] == [str(path) for path in expected]
+        assert all(f"{event.path}/{event.name}" == event.pathname for event in seen)
+        assert {os.fsencode(event.name) for event in seen} == {directory, file, other}
 
 
 @given(directory=NAMES, file=NAMES)
@@ -45,12 +44,12 @@ def test_every_name_passes_through(directory, file, other):
 def test_every_name_is_announced(directory, file):
     with tempfile.TemporaryDirectory() as root, driven() as drive:
         subscription = drive.watch(root, IN_CREATE | IN_CLOSE_WRITE, **TREE)
-        base = os.path.join(os.fsencode(root), directory)
-        path = os.path.join(base, file)
-        os.mkdir(base)
-        Path(os.fsdecode(path)).write_bytes(b"x")
+        path = Path(root, os.fsdecode(directory), os.fsdecode(file))
+        path.parent.mkdir()
+        path.write_bytes(b"x")
         drive.settle()
-        assert [os.fsencode(e.pathname) for e in drive.of(subscription)] == [base, path, path]
+        expected = [path.parent, path, path]
+        assert [event.pathname for event in drive.of(subscription)] == list(map(str, expected))
 
 
 @pytest.mark.parametrize("name", [b"\xff\xfe", b"new\nline", b"caf\xe9", b"\xf0\x9f\x90\x8d", b" "])

@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pyinotify
@@ -37,7 +38,7 @@ class Recorder(ProcessEvent):
 
     @property
     def names(self):
-        return [(mask, os.path.basename(path)) for mask, path in self.seen]
+        return [(mask, Path(path).name) for mask, path in self.seen]
 
 
 @pytest.fixture
@@ -458,7 +459,7 @@ def test_an_overflow_is_told_once(make, library, tmp_path):
         file.touch()
     for _ in range(limit // 2 + 1):
         for file in files:
-            os.chmod(file, 0o600)
+            file.chmod(0o600)
     pump(it.notifier)
     assert overflows == ["IN_Q_OVERFLOW"]
 

@@ -195,7 +195,7 @@ class Histories(RuleBasedStateMachine):
         if source is None:
             return
         self.do("mv", source, target)
-        # Not empty, or below itself, or a file in place of a directory.
+        # Not if it is not empty, below itself, or a file in place of a directory.
         with contextlib.suppress(OSError):
             source.rename(target)
 
