@@ -1,3 +1,4 @@
+import contextlib
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,11 +35,12 @@ def _descriptors() -> set[str]:
 
 
 def _children() -> set[str]:
-    return {
-        f"child {pid}"
-        for children in Path("/proc/self/task").glob("*/children")
-        for pid in children.read_text().split()
-    }
+    found = set()
+    for children in Path("/proc/self/task").glob("*/children"):
+        # A thread may have ended since it was listed.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            found |= {f"child {pid}" for pid in children.read_text().split()}
+    return found
 
 
 def _held() -> set[str]:

@@ -209,7 +209,7 @@ class Arrivals:
         held = self._held.get(listing.wd)
         node = self._keeper.tree.nodes.get(listing.wd)
         if listing.again:
-            self._keeper.look_again(listing.wd, listing.child, batch)
+            self._keeper.directories.look_again(listing.wd, listing.child, batch)
             return
         if held is None or node is None:
             return

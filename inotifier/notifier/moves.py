@@ -79,7 +79,7 @@ class Moves:
                 self._leaving.pop(spot, None)
             self.taken(node, name)
             if hot.deep:
-                self._keeper.appear(node, name, batch, spot)
+                self._keeper.directories.appear(node, name, batch, spot)
             if spot is not None:
                 self._remember(self._arrived, spot, (node.wd, name))
 
@@ -123,7 +123,7 @@ class Moves:
             return
         spot = (node.parent.wd, node.name)
         if self._leaving.pop(spot, None) is not None:
-            self._keeper.left(node, batch)
+            self._keeper.directories.left(node, batch)
             return
         target = self._arrived.pop(spot, None)
         if target is None:
@@ -134,6 +134,6 @@ class Moves:
         if parent is None or node in ancestors(parent):
             # In the latter case a directory above has moved as well: its event, still to come,
             # leads here again.
-            self._keeper.left(node, batch)
+            self._keeper.directories.left(node, batch)
         else:
-            self._keeper.moved(node, parent, target[1])
+            self._keeper.directories.moved(node, parent, target[1])

@@ -88,7 +88,7 @@ class Roots:
     def outlived(self, wd: int) -> None:
         """Let go of `wd` for those whose root it was and is not any more."""
         for subscription in self._keeper.subscriptions_at(wd):
-            if not self._keeper.leads_root_to(subscription, wd):
+            if not self._keeper.directories.leads_root_to(subscription, wd):
                 self._keeper.unsubscribe(subscription, wd)
 
     def displaced(self, wd: int) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pyinotify import IN_DONT_FOLLOW, IN_MASK_ADD, IN_ONLYDIR
 
 from inotifier.notifier import masks
+from inotifier.notifier.leaves import Leaves
 from inotifier.notifier.subscription import Batch, Subscription
 from inotifier.notifier.tree import Node
 
@@ -43,24 +44,28 @@ def walk(
     nodes, add_watch, add = keeper.tree.nodes, keeper.inotify.add_watch, keeper.tree.add
     choosy = any(subscription.excluded for subscription in deep)
     simple = all(subscription.members is None for subscription in deep)
+    # What is behind a symbolic link does not count as a link.
+    leaves = None if announce or follow else Leaves()
     listed: list[Node] = []
     refused: OSError | None = None
     needed = 1
     waiting = [(path, top, deep)]
     while waiting:
         path, node, deep = waiting.pop()
+        if leaves is not None and leaves.knows(path):
+            continue
         try:
             with os.scandir(path) as items:
                 found = list(items)
         except (FileNotFoundError, NotADirectoryError):
-            keeper.list_later(node, announce=announce)
+            keeper.directories.list_later(node, announce=announce)
             continue
         except OSError as exc:
             if node.parent is not None:
-                keeper.refused(node.parent, node.name, path, exc)
+                keeper.directories.refused(node.parent, node.name, path, exc)
             continue
-        if announce and not keeper.leads_to(node):
-            keeper.list_later(node, announce=announce)
+        if announce and not keeper.directories.leads_to(node):
+            keeper.directories.list_later(node, announce=announce)
             continue
         if announce:
             keeper.arrivals.announce(node, found, batch)
@@ -79,16 +84,16 @@ def walk(
                 if wd not in nodes and simple:
                     child: Node | None = add(wd, item.name, node)
                 else:
-                    child = keeper.adopt(wd, child_path, item.name, node, takers)
+                    child = keeper.directories.adopt(wd, child_path, item.name, node, takers)
                     if child is not None:
                         keeper.set_mask(child, narrowly=True)
             except OSError as exc:
                 if masks.is_limit(exc):
                     refused = exc
                 elif exc.errno != errno.EACCES:
-                    keeper.not_found(node, item.name)
+                    keeper.directories.not_found(node, item.name)
                 else:
-                    keeper.refused(node, item.name, child_path, exc)
+                    keeper.directories.refused(node, item.name, child_path, exc)
                 continue
             if child is not None:
                 waiting.append((child_path, child, takers))
@@ -97,7 +102,7 @@ def walk(
     for node in listed:
         keeper.set_mask(node)
     if refused is not None:
-        keeper.report_limit(top, refused, needed)
+        keeper.directories.report_limit(top, refused, needed)
 
 
 def _is_directory(item: os.DirEntry[bytes], follow: bool) -> bool:

@@ -399,7 +399,7 @@ def test_moves_that_never_arrive_are_not_remembered_for_ever(watching, tmp_path)
         (watched / "x").touch()
         (watched / "x").rename(tmp_path / "x")
     running.stop()
-    assert len(running.service._keeper._moves._departures) <= 4096
+    assert len(running.service._keeper.moves._departures) <= 4096
 
 
 # The kernel refuses.

@@ -187,7 +187,7 @@ class Driven(Log):
     def idle(self) -> bool:
         """True if the keeper waits for nothing that it will look at by itself."""
         arrivals = self.keeper.arrivals
-        missing = self.keeper._roots._missing.values()
+        missing = self.keeper.roots._missing.values()
         return not (arrivals._held or arrivals._behind or arrivals._doubtful) and all(
             one.told for one in missing
         )

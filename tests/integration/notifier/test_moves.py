@@ -266,7 +266,7 @@ def test_moves_away_do_not_pile_up(drive, two):
             drive.settle()
             drive.clear()
     drive.settle()
-    assert len(drive.keeper._moves._departures) <= 4096
+    assert len(drive.keeper.moves._departures) <= 4096
 
 
 def test_the_root_of_another_subscription_moves_along(drive, tmp_path):

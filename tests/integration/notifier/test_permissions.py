@@ -25,7 +25,7 @@ class Warnings(logging.Handler):
     def __init__(self):
         super().__init__()
         self.messages = []
-        logging.getLogger("inotifier.notifier.keeper").addHandler(self)
+        logging.getLogger("inotifier.notifier.directories").addHandler(self)
 
     def emit(self, record):
         self.messages.append((record.levelname, record.getMessage()))
@@ -116,7 +116,7 @@ def test_an_unreadable_directory_that_goes_is_forgotten(public):
                 drive.settle()
                 (public / "closed").rmdir()
                 drive.settle()
-            return len(warnings.messages), drive.keeper._unreadable
+            return len(warnings.messages), drive.keeper.directories._unreadable
 
     assert as_nobody(act) == (2, {})
 
