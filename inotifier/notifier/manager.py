@@ -190,11 +190,7 @@ class WatchManager(pyinotify.WatchManager):
             WatchManagerError: with `quiet=False`, a descriptor that is not watched.
         """
         result: dict[int, bool] = {}
-        for one in _listed(wd):
-            node = self.keeper.tree.nodes.get(one)
-            if node is None:
-                self._unknown("update_watch", one, quiet, result)
-                continue
+        for node in self._known("update_watch", wd, quiet, result):
             for subscription in self.keeper.own_subscriptions(node):
                 if mask:
                     subscription.mask = mask
@@ -203,7 +199,7 @@ class WatchManager(pyinotify.WatchManager):
                 if rec or auto_add:
                     subscription.grow(recursive=rec, auto_add=auto_add)
             self.keeper.refresh(node, rec)
-            result[one] = True
+            result[node.wd] = True
         return result
 
     def rm_watch(
@@ -218,22 +214,25 @@ class WatchManager(pyinotify.WatchManager):
             WatchManagerError: with `quiet=False`, a descriptor that is not watched.
         """
         result: dict[int, bool] = {}
-        for one in _listed(wd):
-            node = self.keeper.tree.nodes.get(one)
-            if node is None:
-                self._unknown("rm_watch", one, quiet, result)
-                continue
+        for node in self._known("rm_watch", wd, quiet, result):
             for removed in self.keeper.remove_watch(node, rec):
                 result[removed] = True
         return result
 
-    @staticmethod
-    def _unknown(what: str, wd: int, quiet: bool, result: dict[int, bool]) -> None:
-        result[wd] = False
-        reason = f"{what}: {wd} is not a watch descriptor in use"
-        if not quiet:
-            raise WatchManagerError(reason, result)
-        logger.error("%s", reason)
+    def _known(
+        self, what: str, wd: int | Iterable[int], quiet: bool, result: dict[int, bool]
+    ) -> Iterator[Node]:
+        """Yield the nodes of `wd`; one that is not watched is told in `result`, or raised."""
+        for one in _listed(wd):
+            node = self.keeper.tree.nodes.get(one)
+            if node is not None:
+                yield node
+                continue
+            result[one] = False
+            reason = f"{what}: {one} is not a watch descriptor in use"
+            if not quiet:
+                raise WatchManagerError(reason, result)
+            logger.error("%s", reason)
 
     def get_wd(self, path: str | os.PathLike[str]) -> int | None:
         """Return the watch descriptor of `path`, None if it is not watched."""
