@@ -32,7 +32,7 @@ from inotifier.notifier.inotify import Fences
 from inotifier.notifier.places import Place, emit
 from inotifier.notifier.subscription import Batch
 from inotifier.notifier.tree import Node
-from inotifier.notifier.writers import Writers, writers_of
+from inotifier.writers import Writers, writers_of
 
 if TYPE_CHECKING:
     from inotifier.notifier.keeper import Keeper

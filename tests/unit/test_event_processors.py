@@ -6,12 +6,12 @@ import pyinotify
 import pytest
 from django.dispatch import receiver
 
-from inotifier import signals
+from inotifier import event_processors, signals
 from inotifier.event_processors import AllEventsPrinter, AllEventsSignaler, CreateSignaler, send
 from inotifier.events import EVENT_NAMES, Event
 from inotifier.exceptions import ReceiversFailed
 from inotifier.signals import in_create
-from tests.in_process import Receiver
+from tests.in_process import Receiver, entries
 
 CREATE = pyinotify.IN_CREATE
 MASKS = {
@@ -264,3 +264,16 @@ def test_pyinotifys_own_processors_take_our_events():
     pyinotify.PrintAllEvents(stats, out=out)(event("IN_CREATE"))
     assert "maskname=IN_CREATE name=a" in out.getvalue()
     assert "IN_CREATE=1" in repr(stats)
+
+
+# Names.
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["AllEventsPrinter", "AllEventsSignaler", "CreateSignaler", "CreateViaChunksSignaler"],
+)
+def test_a_bundled_processor_is_called_by_the_package(name):
+    processor = getattr(event_processors, name)
+    [entry] = entries((".", None, processor))
+    assert entry.processor_name == f"inotifier.event_processors.{name}"

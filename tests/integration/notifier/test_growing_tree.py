@@ -19,7 +19,7 @@ from pyinotify import (
 )
 
 from inotifier.notifier import arrivals
-from inotifier.notifier.writers import Writers
+from inotifier.writers import Writers
 from tests.integration.notifier.driving import TREE, Threaded, directories
 
 ARRIVALS = IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO

@@ -1,97 +1,19 @@
-"""The bundled event processors.
-
-A processor is an instance of `pyinotify.ProcessEvent`: `process_IN_CREATE` and its like first,
-then the family (`process_IN_CLOSE`), then `process_default`; options arrive in `my_init`. It may
-have
-
-* `mask`: what an entry without a mask of its own watches for;
-* `required_mask`: bits that the mask of its entry must hold;
-* `added_mask`: bits that are added to the mask of its entry;
-* `prepare(entry_path)`: called once, after the watch stands and before the first event.
-"""
+"""Uploads that get their name when they are complete."""
 
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import takewhile
-from typing import NamedTuple, TextIO, TypeVar
+from typing import NamedTuple, TypeVar
 
-from pyinotify import (
-    IN_CREATE,
-    IN_DELETE,
-    IN_ISDIR,
-    IN_MOVED_FROM,
-    IN_MOVED_TO,
-    EventsCodes,
-    ProcessEvent,
-)
+from pyinotify import IN_CREATE, IN_DELETE, IN_MOVED_FROM, IN_MOVED_TO, ProcessEvent
 
 from inotifier import signals
-from inotifier.events import Event, printable
-from inotifier.exceptions import ReceiversFailed
-from inotifier.signals import EventSignal
-
-
-def send(signal: EventSignal, processor: object, event: Event) -> None:
-    """Send `signal` for `event`, with the class of `processor` as the sender.
-
-    Every receiver is called, whatever the others do.
-
-    Raises:
-        ReceiversFailed: if any of them raised.
-    """
-    if failures := signal.deliver(type(processor), event, processor):
-        raise ReceiversFailed(failures)
-
-
-class AllEventsPrinter(ProcessEvent):
-    """Print a line such as "IN CLOSE WRITE: /path/name" for every event.
-
-    Options:
-        out: a text file; standard output by default.
-    """
-
-    def my_init(self, out: TextIO | None = None) -> None:
-        self._out = out
-
-    def process_default(self, event: Event) -> None:
-        name = EventsCodes.maskname(event.mask & ~IN_ISDIR).replace("_", " ")
-        out = self._out or sys.stdout
-        out.write(f"{name}: {printable(event.pathname)}\n" if event.pathname else f"{name}:\n")
-        out.flush()
-
-    process_IN_Q_OVERFLOW = process_default
-
-
-class AllEventsSignaler(ProcessEvent):
-    """Send the signal of the same name for every event: `in_create` for IN_CREATE."""
-
-    def process_default(self, event: Event) -> None:
-        send(_SIGNALS[event.mask], self, event)
-
-    process_IN_Q_OVERFLOW = process_default
-
-
-_SIGNALS: dict[int, EventSignal] = {
-    mask: getattr(signals, name.lower())
-    for family in ("OP_FLAGS", "EVENT_FLAGS")
-    for name, bit in EventsCodes.FLAG_COLLECTIONS[family].items()
-    for mask in (bit, bit | IN_ISDIR)
-}
-
-
-class CreateSignaler(ProcessEvent):
-    """Send `in_create` for IN_CREATE, and nothing else."""
-
-    mask = IN_CREATE
-
-    def process_IN_CREATE(self, event: Event) -> None:
-        send(signals.in_create, self, event)
-
+from inotifier.event_processors.sending import send
+from inotifier.events import Event
 
 K = TypeVar("K")
 
