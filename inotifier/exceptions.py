@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -63,3 +64,22 @@ class ReceiversFailed(InotifierError):
             for receiver, exception in failures
         )
         super().__init__(f"{len(failures)} receiver(s) raised: {names}")
+
+
+class TryAgain(InotifierError):
+    """Raise it in a processor or a receiver: an outage elsewhere.
+
+    The event waits `after` seconds and is delivered again, without counting as a failure. Events
+    of the same path wait behind it; those of other paths do not.
+
+    Raises:
+        TypeError, ValueError: `after` is not a number of seconds above 0.
+    """
+
+    def __init__(self, after: float) -> None:
+        if isinstance(after, bool) or not isinstance(after, (int, float)):
+            raise TypeError(f"after is {after!r}; it should be a number of seconds")
+        if not 0 < after < math.inf:
+            raise ValueError(f"after is {after!r}; it should be a number of seconds above 0")
+        self.after = after
+        super().__init__(f"to be tried again after {after:g} s")

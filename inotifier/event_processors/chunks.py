@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import takewhile
 from typing import NamedTuple, TypeVar
+from weakref import WeakSet
 
 from pyinotify import IN_CREATE, IN_DELETE, IN_MOVED_FROM, IN_MOVED_TO, ProcessEvent
 
@@ -129,6 +130,7 @@ class CreateViaChunksSignaler(ProcessEvent):
         self._max_age = max_age
         self._directories = directories
         self._clock = clock
+        self._unsent: WeakSet[Event] = WeakSet()
 
     def prepare(self, entry_path: str) -> None:
         """Remember the uploads that began before the watch stood."""
@@ -144,6 +146,9 @@ class CreateViaChunksSignaler(ProcessEvent):
 
     def process_IN_CREATE(self, event: Event) -> None:
         self.partial_files.purge(self._clock())
+        if event in self._unsent:
+            self._send(event)
+            return
         if not self._wants(event.dir):
             return
         if self._is_temporary(event.name):
@@ -151,13 +156,16 @@ class CreateViaChunksSignaler(ProcessEvent):
             return
         file_id = _file_id(event.pathname)
         if file_id is not None and self.partial_files.complete(file_id):
-            send(signals.in_create, self, event)
+            self._send(event)
 
     def process_IN_MOVED_FROM(self, event: Event) -> None:
         self.partial_files.leave(event.pathname, event.cookie, self._until)
 
     def process_IN_MOVED_TO(self, event: Event) -> None:
         self.partial_files.purge(self._clock())
+        if event in self._unsent:
+            self._send(event)
+            return
         part = self.partial_files.arrive(event.cookie)
         if part is None:
             return
@@ -165,10 +173,16 @@ class CreateViaChunksSignaler(ProcessEvent):
         if self._is_temporary(event.name) or event.name.endswith(part.suffixes):
             self._begin(event.pathname, part.suffixes)
         else:
-            send(signals.in_create, self, event)
+            self._send(event)
 
     def process_IN_DELETE(self, event: Event) -> None:
         self.partial_files.forget(event.pathname)
+
+    def _send(self, event: Event) -> None:
+        # The record of the upload is gone by now. If this raises, the event comes again.
+        self._unsent.add(event)
+        send(signals.in_create, self, event)
+        self._unsent.discard(event)
 
     def _begin(self, path: str, suffixes: tuple[str, ...] = ()) -> None:
         part = Part(_file_id(path), self._until, suffixes or self._suffixes)
