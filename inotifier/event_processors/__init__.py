@@ -13,15 +13,18 @@ have
 from __future__ import annotations
 
 from inotifier.event_processors.chunks import CreateViaChunksSignaler, PartialFiles
+from inotifier.event_processors.file_ready import TEMPORARY, FileReadySignaler
 from inotifier.event_processors.printer import AllEventsPrinter
 from inotifier.event_processors.sending import send
 from inotifier.event_processors.signalers import AllEventsSignaler, CreateSignaler
 
 __all__ = [
+    "TEMPORARY",
     "AllEventsPrinter",
     "AllEventsSignaler",
     "CreateSignaler",
     "CreateViaChunksSignaler",
+    "FileReadySignaler",
     "PartialFiles",
     "send",
 ]
@@ -32,5 +35,6 @@ for _processor in (
     AllEventsSignaler,
     CreateSignaler,
     CreateViaChunksSignaler,
+    FileReadySignaler,
 ):
     _processor.__module__ = __name__

@@ -271,7 +271,13 @@ def test_pyinotifys_own_processors_take_our_events():
 
 @pytest.mark.parametrize(
     "name",
-    ["AllEventsPrinter", "AllEventsSignaler", "CreateSignaler", "CreateViaChunksSignaler"],
+    [
+        "AllEventsPrinter",
+        "AllEventsSignaler",
+        "CreateSignaler",
+        "CreateViaChunksSignaler",
+        "FileReadySignaler",
+    ],
 )
 def test_a_bundled_processor_is_called_by_the_package(name):
     processor = getattr(event_processors, name)
