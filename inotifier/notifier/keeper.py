@@ -146,6 +146,8 @@ class Keeper:
         if is_dir and subscription.recursive:
             if node.parent is not None:
                 self.arrivals.expect_own_listing(node.parent, node.name)
+            if not self.adding:
+                self.set_mask(node, narrowly=True)
             walk(self, path, node, (subscription,), batch, announce=announce)
         elif announce:
             self.arrivals.announce_root(node, path, batch)

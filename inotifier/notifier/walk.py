@@ -81,7 +81,8 @@ def walk(
                 continue
             try:
                 wd = add_watch(child_path, mask)
-                if wd not in nodes and simple:
+                alone = wd not in nodes and simple
+                if alone:
                     child: Node | None = add(wd, item.name, node)
                 else:
                     child = keeper.directories.adopt(wd, child_path, item.name, node, takers)
@@ -97,7 +98,7 @@ def walk(
                 continue
             if child is not None:
                 waiting.append((child_path, child, takers))
-                if wide or keeper.is_root(wd):
+                if wide or not alone or keeper.is_root(wd):
                     listed.append(child)
     for node in listed:
         keeper.set_mask(node)

@@ -207,3 +207,15 @@ def test_the_order_of_subscriptions_is_the_order_of_their_events(drive, tmp_path
     (tmp_path / "a").touch()
     drive.settle()
     assert [subscription for subscription, _ in drive.batch] == all_
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_one_does_not_ask_for_the_other_keeps(drive, tmp_path, order):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    outer = Subscription(str(tmp_path), ALL_EVENTS, **TREE)
+    inner = Subscription(str(tmp_path / "a"), IN_CREATE, **TREE)
+    drive.watch_all(*[outer, inner][::order])
+    file = tmp_path / "a" / "b" / "file"
+    file.touch()
+    drive.settle()
+    assert drive.of(outer).paths(IN_OPEN) == [str(file)]
