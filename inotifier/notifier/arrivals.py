@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -69,13 +69,14 @@ class _Held:
 class _Listing(NamedTuple):
     """What a fence ends: the names listed in `wd`, or the events of our listing of `child`.
 
-    Or, if `again`, the doubt what `child` is.
+    Or, if `again`, the doubt what `child` is. Or whatever `act` does.
     """
 
     wd: int
     child: bytes = b""
     expected: set[int] | None = None
     again: bool = False
+    act: Callable[[], object] | None = None
 
 
 class Arrivals:
@@ -169,6 +170,17 @@ class Arrivals:
         self._open.append(_Listing(wd, name, again=True))
         self.close()
 
+    def call_later(self, act: Callable[[], object]) -> None:
+        """Call `act` once what is queued by now is handled."""
+        self._open.append(_Listing(-1, act=act))
+        self.close()
+
+    def stop_awaiting_listings(self) -> None:
+        """Forget what was mentioned in directories still to be listed: they will not be."""
+        for wd, held in list(self._held.items()):
+            held.mentioned = None
+            self._release(wd, held)
+
     def _hold(self, listing: _Listing) -> _Held:
         self._open.append(listing)
         return self._held_of(listing.wd)
@@ -191,7 +203,7 @@ class Arrivals:
         if not self._open:
             return
         fence = self._fences.place()
-        self._behind[-1 if fence is None else fence] = self._open
+        self._behind.setdefault(-1 if fence is None else fence, []).extend(self._open)
         self._open = []
 
     def pass_fence(self, wd: int, batch: Batch) -> None:
@@ -206,6 +218,9 @@ class Arrivals:
 
     def _settle(self, listing: _Listing, batch: Batch) -> None:
         """End what `listing` began."""
+        if listing.act is not None:
+            listing.act()
+            return
         held = self._held.get(listing.wd)
         node = self._keeper.tree.nodes.get(listing.wd)
         if listing.again:

@@ -87,6 +87,8 @@ class Decoder:
                 append((subscription, event))
         if self._keeper.directories.is_looking:
             self._keeper.directories.look_for_astray(batch)
+        if self._keeper.resync.due:
+            self._keeper.resync.run(batch)
         return batch
 
     def _special(
@@ -149,6 +151,7 @@ class Decoder:
 
     def _overflow(self, batch: Batch, mask: int, now: float) -> None:
         self._keeper.overflows += 1
+        self._keeper.resync.due = True
         for subscription in self._keeper.subscriptions:
             event = Event(mask=mask, watch=subscription.watch, timestamp=now)
             batch.append((subscription, event))

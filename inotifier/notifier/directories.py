@@ -86,6 +86,21 @@ class Directories:
         mask = IN_MOVED_FROM | IN_MASK_ADD | IN_ONLYDIR
         return self._leads(self._keeper.disk_path(node), mask) == node.wd
 
+    def stands(self, node: Node) -> bool:
+        """Tell whether the directory `node` is where the tree says, now.
+
+        A link that was put in its place does not count, unless links are followed there.
+        """
+        follows = any(one.follow_symlinks for one in self._keeper.deep(node))
+        mask = IN_MOVED_FROM | IN_MASK_ADD | (0 if follows else IN_DONT_FOLLOW)
+        return self._leads(self._keeper.disk_path(node), mask) == node.wd
+
+    def stands_at(self, node: Node, parent: Node, name: bytes) -> bool:
+        """Tell whether the directory `node` is `name` in `parent`, now."""
+        path = os.path.join(self._keeper.disk_path(parent), name)
+        mask = IN_MOVED_FROM | IN_MASK_ADD | IN_DONT_FOLLOW
+        return self._leads(path, mask) == node.wd
+
     def leads_root_to(self, subscription: Subscription, wd: int) -> bool:
         """Tell whether the path of `subscription` leads to what is watched as `wd`."""
         mask = IN_MOVED_FROM | IN_MASK_ADD | (subscription.mask & IN_DONT_FOLLOW)
@@ -208,10 +223,10 @@ class Directories:
             elif exc.errno == errno.EACCES:
                 self.refused(parent, name, path, exc)
             else:
-                self._readable(parent, name)
+                self.readable(parent, name)
                 self.not_found(parent, name)
             return
-        self._readable(parent, name)
+        self.readable(parent, name)
         known = self._keeper.tree.nodes.get(wd)
         if known is None:
             if source is not None and self._has_left(*source):
@@ -244,7 +259,7 @@ class Directories:
                     subscription.members.discard(one.wd)
                 elif subscription.auto_add:
                     subscription.members.add(one.wd)
-        if not _same_for_all_below(before, self._keeper.places(node)):
+        if not same_for_all_below(before, self._keeper.places(node)):
             self._keeper.prune(node)
         self._keeper.displace_roots(node)
 
@@ -287,7 +302,7 @@ class Directories:
     def name_changed(self, node: Node, hot: Hot, name: bytes, mask: int, batch: Batch) -> None:
         """See what a name that has come or gone means where names are not only for events."""
         if mask & (IN_DELETE | IN_MOVED_FROM):
-            self._readable(node, name)
+            self.readable(node, name)
         if mask & IN_ISDIR or not hot.follows:
             return
         if mask & (IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO):
@@ -309,13 +324,18 @@ class Directories:
             if one in names:
                 self.appear(node, one, batch)
 
+    def reset(self) -> None:
+        """Look for nothing any more: everything is looked for anew."""
+        self._astray.clear()
+        self._unlisted.clear()
+
     def forget(self, wd: int) -> None:
         """Forget the directory `wd`, whose watch is gone."""
         self._unreadable.pop(wd, None)
         self._astray.pop(wd, None)
         self._unlisted.pop(wd, None)
 
-    def _readable(self, node: Node, name: bytes) -> None:
+    def readable(self, node: Node, name: bytes) -> None:
         """Note that `name` in `node` can be read, or is gone."""
         names = self._unreadable.get(node.wd)
         if names is not None:
@@ -324,7 +344,7 @@ class Directories:
                 del self._unreadable[node.wd]
 
 
-def _same_for_all_below(before: Iterable[Place], after: Iterable[Place]) -> bool:
+def same_for_all_below(before: Iterable[Place], after: Iterable[Place]) -> bool:
     """Tell whether a directory and all below it are watched by the same as before it moved."""
     sees = [place.subscription for place in before]
     return sees == [place.subscription for place in after] and all(

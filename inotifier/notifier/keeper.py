@@ -24,6 +24,7 @@ from inotifier.notifier.directories import Directories
 from inotifier.notifier.inotify import Inotify, refusal
 from inotifier.notifier.moves import Moves
 from inotifier.notifier.places import Hot, Place, make_place
+from inotifier.notifier.resync import Resync
 from inotifier.notifier.roots import Roots
 from inotifier.notifier.subscription import Batch, Subscription
 from inotifier.notifier.tree import Node, Tree, ancestors, below
@@ -45,6 +46,8 @@ class Keeper:
         lost: called with a subscription whose root is gone.
         adopted: True if the instance has watches already, whose masks must not shrink before
             all subscriptions have come.
+        overflowed: called when the kernel's queue has overflowed, once the watches are right
+            again; what happened to files meanwhile is left to the caller to find out.
 
     Attributes:
         overflows: how often the kernel's queue was full, so that events were lost.
@@ -56,6 +59,7 @@ class Keeper:
         lost: Callable[[Subscription], object],
         *,
         adopted: bool = False,
+        overflowed: Callable[[], object] | None = None,
     ) -> None:
         self.overflows = 0
         self.adding = IN_MASK_ADD if adopted else 0
@@ -68,6 +72,7 @@ class Keeper:
         self.arrivals = Arrivals(self)
         self.moves = Moves(self)
         self.roots = Roots(self, lost)
+        self.resync = Resync(self, overflowed)
         self.decode = Decoder(self).decode
 
     # Subscriptions
@@ -166,14 +171,18 @@ class Keeper:
                 self.unsubscribe(subscription, wd)
 
     def unsubscribe(self, subscription: Subscription, wd: int) -> None:
-        """Take the root at `wd` away from `subscription`."""
+        """Take the root at `wd` away from `subscription`, and the watches nobody else needs."""
+        self.uproot(subscription, wd)
+        if node := self.tree.nodes.get(wd):
+            self.prune(node)
+
+    def uproot(self, subscription: Subscription, wd: int) -> None:
+        """Take the root at `wd` away from `subscription`; the watches stand."""
         subscriptions = self._subscriptions[wd]
         subscriptions.remove(subscription)
         if not subscriptions:
             del self._subscriptions[wd]
         self.cool()
-        if node := self.tree.nodes.get(wd):
-            self.prune(node)
 
     def prune(self, node: Node) -> None:
         """Drop the watches from `node` downwards that nobody asks for, narrow the others."""
@@ -251,6 +260,10 @@ class Keeper:
         """Tell whether `wd` is the root of a subscription."""
         return wd in self._subscriptions
 
+    def planted(self) -> list[tuple[int, Subscription]]:
+        """Return all roots, each with who asked for it."""
+        return [(wd, one) for wd, at in self._subscriptions.items() for one in at]
+
     def subscriptions_at(self, wd: int) -> list[Subscription]:
         """Return the subscriptions whose root `wd` is."""
         return list(self._subscriptions.get(wd, ()))
@@ -303,20 +316,26 @@ class Keeper:
         """Forget all ready records: who sees what, or where, has changed."""
         self.hots.clear()
 
-    def set_mask(self, node: Node, *, narrowly: bool = False) -> None:
-        """Give the kernel's watch of `node` the mask that it should have."""
+    def mask_of(self, node: Node) -> int:
+        """Return the mask that the kernel's watch of `node` should have."""
         subscriptions = [place.subscription for place in self.places(node)]
         mask = masks.of(subscriptions, root=node.wd in self._subscriptions)
         if self.directories.has_unreadable(node.wd):
             mask |= IN_ATTRIB | IN_DELETE
+        return mask
+
+    def set_mask(self, node: Node, *, narrowly: bool = False) -> bool:
+        """Give the kernel's watch of `node` its mask; False if it is not where the tree says."""
+        mask = self.mask_of(node)
         if narrowly:
             mask = masks.narrow(mask)
         try:
             wd = self.inotify.add_watch(self.disk_path(node), mask)
         except OSError:
-            return  # it has just gone; its IN_IGNORED is on the way
+            return False  # it has just gone; its IN_IGNORED is on the way
         if wd != node.wd and wd not in self.tree.nodes:
             self.inotify.remove_watch(wd)  # another has its name now; its event is on the way
+        return wd == node.wd
 
     def displace_roots(self, node: Node) -> None:
         """See what it means for roots that `node`, or what holds them, has moved."""

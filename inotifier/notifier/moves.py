@@ -99,6 +99,12 @@ class Moves:
         """Return the places where directories of `nodes` were seen."""
         return [self._seen[node.wd] for node in nodes if node.wd in self._seen]
 
+    def reset(self) -> None:
+        """Forget which directories are on their way: all are looked for anew."""
+        self._leaving.clear()
+        self._arrived.clear()
+        self._seen.clear()
+
     def forget(self, wd: int) -> None:
         """Forget `wd`, whose watch is gone."""
         self._seen.pop(wd, None)
@@ -122,6 +128,13 @@ class Moves:
         if node.parent is None:
             return
         spot = (node.parent.wd, node.name)
+        settling = self._keeper.resync.settling
+        if settling and self._keeper.directories.stands(node):
+            # It was seen here after the move that this event tells of.
+            self._leaving.pop(spot, None)
+            self._arrived.pop(spot, None)
+            self._keeper.resync.stay_ahead()
+            return
         if self._leaving.pop(spot, None) is not None:
             self._keeper.directories.left(node, batch)
             return
@@ -134,6 +147,9 @@ class Moves:
         if parent is None or node in ancestors(parent):
             # In the latter case a directory above has moved as well: its event, still to come,
             # leads here again.
+            self._keeper.directories.left(node, batch)
+        elif settling and not self._keeper.directories.stands_at(node, parent, target[1]):
+            # Somebody else's target, or one of many: wherever it is, events lead there.
             self._keeper.directories.left(node, batch)
         else:
             self._keeper.directories.moved(node, parent, target[1])

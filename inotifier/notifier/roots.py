@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -105,6 +105,26 @@ class Roots:
             if not self._keeper.is_planted(subscription):
                 self._search(subscription)
         self._directories.discard(wd)
+
+    def uproot(self) -> list[tuple[Subscription, int]]:
+        """Take roots away from subscriptions whose paths lead elsewhere; return both.
+
+        What is watched there is left to the caller, as is the search for the roots.
+        """
+        gone = [
+            (subscription, wd)
+            for wd, subscription in self._keeper.planted()
+            if not self._keeper.directories.leads_root_to(subscription, wd)
+        ]
+        for subscription, wd in gone:
+            self._keeper.uproot(subscription, wd)
+        return gone
+
+    def search(self, subscriptions: Iterable[Subscription]) -> None:
+        """Begin to look for the roots of those `subscriptions` that have none."""
+        for subscription in subscriptions:
+            if not self._keeper.is_planted(subscription):
+                self._search(subscription)
 
     def _search(self, subscription: Subscription) -> None:
         if not subscription.persistent:

@@ -70,7 +70,7 @@ def walk(
         if announce:
             keeper.arrivals.announce(node, found, batch)
         for item in found:
-            if not _is_directory(item, follow):
+            if not is_directory(item, follow):
                 continue
             child_path = item.path
             takers = deep if not choosy else tuple(one for one in deep if one.takes(child_path))
@@ -106,7 +106,8 @@ def walk(
         keeper.directories.report_limit(top, refused, needed)
 
 
-def _is_directory(item: os.DirEntry[bytes], follow: bool) -> bool:
+def is_directory(item: os.DirEntry[bytes], follow: bool) -> bool:
+    """Tell whether `item` is a directory, with `follow` also behind a symbolic link."""
     try:
         return item.is_dir(follow_symlinks=follow)
     except OSError:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pyinotify import ALL_EVENTS, IN_CREATE, IN_ISDIR
+from pyinotify import ALL_EVENTS, IN_CREATE, IN_ISDIR, IN_Q_OVERFLOW
 
 from inotifier.events import Event
 from inotifier.notifier import Batch, Inotify, Keeper, KeeperStage, Reader, Subscription
@@ -191,6 +191,18 @@ class Driven(Log):
         return not (arrivals._held or arrivals._behind or arrivals._doubtful) and all(
             one.told for one in missing
         )
+
+    def overflow(self, kept: int) -> None:
+        """Have the kernel's queue overflow: of what is not handled, only `kept` events are left."""
+        self.read()
+        self._raw[kept:] = [struct.pack("iIII", -1, IN_Q_OVERFLOW, 0, 0)]
+
+    @property
+    def kernel_masks(self) -> dict[int, int]:
+        """What the kernel's watches ask for, by descriptor."""
+        lines = Path(f"/proc/self/fdinfo/{self.inotify.fd}").read_text(encoding="ascii")
+        found = re.findall(r"^inotify wd:([0-9a-f]+) .* mask:([0-9a-f]+) ", lines, re.MULTILINE)
+        return {int(wd, 16): int(mask, 16) & ALL_EVENTS for wd, mask in found}
 
     @property
     def watched(self) -> set[int]:

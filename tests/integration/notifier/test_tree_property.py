@@ -99,7 +99,7 @@ class Histories(RuleBasedStateMachine):
     mask = ALL_EVENTS
     failed = True
     # Whether there were two operations or more since all was handled.
-    operated = late = exchanged = False
+    operated = late = exchanged = lost = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -273,6 +273,12 @@ class Histories(RuleBasedStateMachine):
         self.drive.read()
         self.drive.handle(count)
 
+    @rule(kept=st.integers(0, 8))
+    def overflow(self, kept: int) -> None:
+        note(f"overflow, {kept} kept")
+        self.drive.overflow(kept)
+        self.lost = True
+
     @rule()
     def check(self) -> None:
         note("check")
@@ -287,8 +293,10 @@ class Histories(RuleBasedStateMachine):
         assert self.drive.watched == set(self.drive.keeper.tree.nodes)
         real = {str(path) for path in below(self.inside)}
         told = self.replay.paths
-        if self.exchanged:
-            # The events of an exchange look as if one directory had taken the other's place.
+        assert not self.drive.keeper.resync.settling
+        if self.exchanged or self.lost:
+            # The events of an exchange look as if one directory had taken the other's place;
+            # and after an overflow, only the disk knows.
             self.replay.paths = told = real
         elif self.late:
             # A name that was used again meanwhile: what its second bearer holds is announced
@@ -297,9 +305,9 @@ class Histories(RuleBasedStateMachine):
             told |= {path for path in real if self.replay.last.get(path)}
             self.replay.paths = set(told)
         self.assert_same(told, real, "told")
-        assert self.late or self.exchanged or not self.replay.twice
+        assert self.late or self.exchanged or self.lost or not self.replay.twice
         self.replay.twice.clear()
-        self.operated = self.late = self.exchanged = False
+        self.operated = self.late = self.exchanged = self.lost = False
         self.failed = False
 
 
