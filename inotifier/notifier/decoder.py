@@ -42,6 +42,18 @@ class Decoder:
     def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper
 
+    def is_plain(self, buffer: bytes) -> bool:
+        """Tell whether the events of `buffer` are quick to decode: none changes the tree."""
+        hots, unpack = self._keeper.hots, _HEADER.unpack_from
+        offset, size = 0, len(buffer)
+        while offset < size:
+            wd, mask, _, length = unpack(buffer, offset)
+            hot = hots.get(wd)
+            if hot is None or mask not in hot.table:
+                return False
+            offset += 16 + length
+        return not self._keeper.directories.is_looking
+
     def decode(self, buffer: bytes) -> Batch:
         """Return what the raw events of `buffer` mean to each subscription, in their order."""
         now = time.time()

@@ -55,10 +55,10 @@ class Directories:
         if node is None:
             node = self._keeper.tree.add(wd, name, parent)
         elif node.parent is not parent or node.name != name:
-            if node in ancestors(parent) or self._is_alias(node, path):
+            if self._is_alias(node, parent, path):
                 self._keeper.set_mask(node)
-                return None  # a link or mount that leads to a directory which is watched
-            if node.parent is not None:
+                return None
+            if node.parent is not None or node in ancestors(parent):
                 # It has moved, and the events that tell so are on the way.
                 self._keeper.moves.seen(node.wd, (parent.wd, name))
                 return None
@@ -71,20 +71,27 @@ class Directories:
                 subscription.members.add(wd)
         return node
 
-    def _is_alias(self, node: Node, path: bytes) -> bool:
-        """Tell whether `path` is a second name of the directory `node`, at its place in a tree."""
+    def _is_alias(self, node: Node, parent: Node, path: bytes) -> bool:
+        """Tell whether `path`, in `parent`, is a link or mount that leads to `node`."""
+        if node in ancestors(parent):
+            return os.path.islink(path) or os.path.ismount(path)
         if node.parent is None:
             return False  # the root of another subscription takes its place in this tree
-        try:
-            return os.path.samefile(self._keeper.disk_path(node), path)
-        except OSError:
-            return False
+        # The same path means that something above has moved, not that there are two; and a link
+        # may have been put in place of something above.
+        above = [one for one in ancestors(node) if one.parent is not None]
+        return self._keeper.disk_path(node) != path and all(map(self.stands, above))
 
     def leads_to(self, node: Node) -> bool:
         """Tell whether the path of the directory `node` still, or already, leads to it."""
         # Every watch has this bit.
         mask = IN_MOVED_FROM | IN_MASK_ADD | IN_ONLYDIR
         return self._leads(self._keeper.disk_path(node), mask) == node.wd
+
+    def node_at(self, path: bytes) -> Node | None:
+        """Return the node of the directory `path`, None if it is not watched."""
+        wd = self._leads(path, IN_MOVED_FROM | IN_MASK_ADD | IN_ONLYDIR)
+        return None if wd is None else self._keeper.tree.nodes[wd]
 
     def stands(self, node: Node) -> bool:
         """Tell whether the directory `node` is where the tree says, now.

@@ -7,7 +7,6 @@ import errno
 import fcntl
 import os
 import re
-import select
 import termios
 from pathlib import Path
 
@@ -15,7 +14,10 @@ from inotifier import limits
 from inotifier.events import printable
 from inotifier.exceptions import WatchError
 
-_READ_SIZE = 1024 * 1024
+_SMALL_READ = 32 * 1024
+_LARGE_READ = 1024 * 1024
+"""Room for a read: an allocation of this size costs a call of the kernel of its own, so it is made
+only while a small one is filled."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.inotify_init1.argtypes = [ctypes.c_int]
@@ -38,6 +40,7 @@ class Inotify:
 
     def __init__(self, fd: int | None = None) -> None:
         self.fd = _new_instance() if fd is None else fd
+        self._room = _SMALL_READ
 
     def add_watch(self, path: bytes, mask: int) -> int:
         """Watch `path` for `mask` and return the watch descriptor.
@@ -63,19 +66,14 @@ class Inotify:
         lines = Path(f"/proc/self/fdinfo/{self.fd}").read_text(encoding="ascii")
         return {int(wd, 16) for wd in re.findall(r"^inotify wd:([0-9a-f]+) ", lines, re.M)}
 
-    def wait(self, wake_fd: int) -> bool:
-        """Block until there is something to read; False if `wake_fd` became readable first."""
-        poll = select.poll()
-        poll.register(self.fd, select.POLLIN)
-        poll.register(wake_fd, select.POLLIN)
-        return wake_fd not in dict(poll.poll())
-
     def read(self) -> bytes:
         """Return what the kernel has queued, as many whole events as fit; b"" if nothing."""
         try:
-            return os.read(self.fd, _READ_SIZE)
+            buffer = os.read(self.fd, self._room)
         except BlockingIOError:
             return b""
+        self._room = _LARGE_READ if len(buffer) > _SMALL_READ // 2 else _SMALL_READ
+        return buffer
 
     def pending_bytes(self) -> int:
         """Return the size of what waits in the kernel's queue, in bytes."""

@@ -73,7 +73,8 @@ class Keeper:
         self.moves = Moves(self)
         self.roots = Roots(self, lost)
         self.resync = Resync(self, overflowed)
-        self.decode = Decoder(self).decode
+        decoder = Decoder(self)
+        self.is_plain, self.decode = decoder.is_plain, decoder.decode
 
     # Subscriptions
 
@@ -354,12 +355,34 @@ class Keeper:
             if subscription.members:
                 subscription.members.discard(wd)
 
+    # For whoever compares the tree with something else
+
+    def list_quietly(self, path: bytes) -> list[os.DirEntry[bytes]]:
+        """List the directory `path`; nobody gets events of that.
+
+        Raises:
+            OSError: it cannot be listed.
+        """
+        node = self.directories.node_at(path)
+        if node is not None:
+            self.arrivals.expect_own_listing(node, b"")
+            if node.parent is not None:
+                self.arrivals.expect_own_listing(node.parent, node.name)
+        try:
+            with os.scandir(path) as items:
+                return list(items)
+        finally:
+            self.arrivals.close()
+
+    def after_queue(self, call: Callable[[], object]) -> None:
+        """Have `call` called once what the kernel has queued by now is decoded."""
+        self.arrivals.call_later(call)
+
     # Time
 
     def tick(self, batch: Batch) -> float | None:
         """Do what is due; return seconds until there is more to do, None if there is nothing."""
-        waits = [self.roots.look(batch), self.arrivals.look(batch)]
-        return min((wait for wait in waits if wait is not None), default=None)
+        return earlier(self.roots.look(batch), self.arrivals.look(batch))
 
     def settle(self) -> Batch:
         """Read and decode until no fence is awaited, but not for ever; then stop waiting."""
@@ -375,6 +398,11 @@ class Keeper:
     def close(self) -> None:
         """Close what is open besides the inotify instance."""
         self.arrivals.shut()
+
+
+def earlier(one: float | None, other: float | None) -> float | None:
+    """Return the smaller of two waits in seconds; None is no wait at all."""
+    return min((wait for wait in (one, other) if wait is not None), default=None)
 
 
 def _relative(path: bytes, root: bytes) -> list[bytes] | None:

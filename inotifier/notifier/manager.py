@@ -337,10 +337,12 @@ class Notifier(pyinotify.Notifier):
 
     def read_events(self) -> None:
         """Read what the kernel has queued."""
-        if self._threshold and self._inotify.pending_bytes() < self._threshold:
+        pending = self._inotify.pending_bytes()
+        if pending < self._threshold:
             return
-        if buffer := self._inotify.read():
+        while pending > 0 and (buffer := self._inotify.read()):
             self._buffers.append(buffer)
+            pending -= len(buffer)
 
     def process_events(self) -> None:
         """Hand everything that was read to its processor."""

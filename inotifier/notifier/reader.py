@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import select
 import threading
 from collections.abc import Callable
 
 from inotifier.notifier.inotify import Inotify
+
+_NO_ROOM = 0.02
+"""Seconds to the next look for room."""
 
 
 class Reader:
@@ -15,12 +19,21 @@ class Reader:
     Args:
         inotify: the instance to read.
         sink: takes each buffer of raw events; must not block.
+        has_room: tells whether more may be read. While not, events wait in the kernel's queue,
+            and once that is full they are lost, of which IN_Q_OVERFLOW tells.
     """
 
-    def __init__(self, inotify: Inotify, sink: Callable[[bytes], None]) -> None:
+    def __init__(
+        self,
+        inotify: Inotify,
+        sink: Callable[[bytes], None],
+        has_room: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._inotify = inotify
         self._sink = sink
+        self._has_room = has_room
         self._stopped = False
+        self._rest = threading.Event()
         self._thread = threading.Thread(target=self._run, name="inotifier-reader", daemon=True)
 
     @property
@@ -38,15 +51,27 @@ class Reader:
         if self._stopped:
             return
         self._stopped = True
+        self._rest.set()
         os.eventfd_write(self._wake_fd, 1)
         self._thread.join()
         os.close(self._wake_fd)
 
     def _run(self) -> None:
-        while self._inotify.wait(self._wake_fd):
-            self._sink(self._inotify.read())
+        poll = select.poll()
+        poll.register(self._inotify.fd, select.POLLIN)
+        poll.register(self._wake_fd, select.POLLIN)
+        while not self._stopped:
+            if not self._has_room():
+                self._rest.wait(_NO_ROOM)
+                continue
+            # No waiting while there is more: each return from the kernel may have to wait for the
+            # other threads, and meanwhile the kernel's queue fills.
+            if buffer := self._inotify.read():
+                self._sink(buffer)
+            else:
+                poll.poll()
         pending = self._inotify.pending_bytes()
-        while pending > 0:
+        while pending > 0 and self._has_room():
             # No longer than what was there at the stop: the writers may go on for ever.
             buffer = self._inotify.read()
             self._sink(buffer)

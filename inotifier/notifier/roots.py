@@ -162,9 +162,11 @@ class Roots:
         if subscription.mount and not os.path.ismount(subscription.disk_path):
             return False  # unmounted: the empty directory below is not what was watched
         try:
-            self._keeper.add_now(subscription, batch, announce=True)
+            self._keeper.add_now(subscription, batch, announce=subscription.found is None)
         except OSError:
             return False
+        if subscription.found is not None:
+            subscription.found(subscription)
         return True
 
 

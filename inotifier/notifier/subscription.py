@@ -24,6 +24,8 @@ class Subscription:
             anything below it.
         wait: True if the root need not be there yet.
         persistent: True to look for a root that is gone, and to watch it again.
+        found: called when a root is watched that was gone, or not there yet. What is in it is
+            then not announced: whoever is called finds that out.
         watch: the entry, which every event carries.
         handler: whose events these are; the notifier itself does not look at it.
         problem: why it does not get all its events, "" if it does.
@@ -37,6 +39,7 @@ class Subscription:
     excluded: Callable[[str], bool] | None = None
     wait: bool = False
     persistent: bool = True
+    found: Callable[[Subscription], object] | None = None
     watch: Any = None
     handler: Any = None
     problem: str = ""

@@ -141,7 +141,8 @@ class Driven(Log):
 
     def read(self) -> None:
         """Take what the kernel has queued, without handling it."""
-        self._raw += split(self.inotify.read())
+        while buffer := self.inotify.read():
+            self._raw += split(buffer)
 
     def handle(self, count: int | None = None) -> int:
         """Handle `count` of the raw events that were read, all by default; return how many."""
