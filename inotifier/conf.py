@@ -172,17 +172,62 @@ class Settings:
     @property
     def shutdown_timeout(self) -> float:
         """INOTIFIER_SHUTDOWN_TIMEOUT: seconds to deliver what was read, or 30."""
-        value = getattr(settings, "INOTIFIER_SHUTDOWN_TIMEOUT", 30)
+        return self._number("INOTIFIER_SHUTDOWN_TIMEOUT", 30.0)
+
+    @property
+    def catch_up(self) -> bool:
+        """INOTIFIER_CATCH_UP: whether entries deliver at the start what they missed, or True."""
+        value = getattr(settings, "INOTIFIER_CATCH_UP", True)
+        if not isinstance(value, bool):
+            raise ConfigurationError(
+                f"setting INOTIFIER_CATCH_UP is {value!r}; it should be True or False"
+            )
+        return value
+
+    @property
+    def state_file(self) -> Path:
+        """Where the daemon keeps what it has delivered."""
+        return self.state_dir / "inotifier.state.sqlite3"
+
+    @property
+    def workers(self) -> int:
+        """INOTIFIER_WORKERS: threads that call processors, or 1."""
+        return self._count("INOTIFIER_WORKERS", 1, least=1)
+
+    @property
+    def queue_size(self) -> int:
+        """INOTIFIER_QUEUE_SIZE: events held in memory before reading stops, or 1,000,000."""
+        return self._count("INOTIFIER_QUEUE_SIZE", 1_000_000, least=1)
+
+    @property
+    def retries(self) -> int:
+        """INOTIFIER_RETRIES: how often an event is delivered again after a failure, or 3."""
+        return self._count("INOTIFIER_RETRIES", 3, least=0)
+
+    @property
+    def retry_delay(self) -> float:
+        """INOTIFIER_RETRY_DELAY: seconds before the first of them, then doubled, or 1."""
+        return self._number("INOTIFIER_RETRY_DELAY", 1.0)
+
+    def _number(self, name: str, default: float) -> float:
+        value = getattr(settings, name, default)
         if (
             isinstance(value, bool)
             or not isinstance(value, (int, float))
             or not 0 <= value < float("inf")
         ):
             raise ConfigurationError(
-                f"setting INOTIFIER_SHUTDOWN_TIMEOUT is {value!r}; "
-                "it should be a number of seconds, 0 or more"
+                f"setting {name} is {value!r}; it should be a number of seconds, 0 or more"
             )
         return float(value)
+
+    def _count(self, name: str, default: int, *, least: int) -> int:
+        value = getattr(settings, name, default)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ConfigurationError(
+                f"setting {name} is {value!r}; it should be a whole number, {least} or more"
+            )
+        return value
 
     def _path(self, name: str) -> Path | None:
         value = getattr(settings, name, None)

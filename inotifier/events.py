@@ -39,6 +39,7 @@ __all__ = [
     "IN_CREATE",
     "IN_DELETE",
     "IN_DELETE_SELF",
+    "IN_ISDIR",
     "IN_MODIFY",
     "IN_MOVED_FROM",
     "IN_MOVED_TO",

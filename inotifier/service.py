@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from inotifier.dispatcher import Dispatcher, Handler
+from inotifier import limits
+from inotifier.books import NEEDED, Books
+from inotifier.conf import conf
+from inotifier.dispatcher import Dispatcher, Handler, NotingMethods, OwnWrites, Retries
 from inotifier.event_processors import send
-from inotifier.events import IN_DELETE_SELF, Event, printable
+from inotifier.events import IN_DELETE_SELF, UNASKED, Event, printable
 from inotifier.exceptions import InotifierError
 from inotifier.notifier import Inotify, Keeper, KeeperStage, Methods, Reader, Subscription
+from inotifier.recovery import Missed, Recovery, dividing_moment
 from inotifier.signals import path_lost
+from inotifier.state import State
 from inotifier.watches import Entry
+
+logger = logging.getLogger(__name__)
+
+_SWITCH_INTERVAL = 0.0005
+"""Seconds after which a busy thread lets others in. The kernel's queue of 16,384 events is full
+within 20 ms of a fast writer, and the reader may have to wait for two busy threads in turn."""
 
 
 class Service:
@@ -25,14 +39,32 @@ class Service:
         entries: what to watch, as `inotifier.watches.load` returns it.
         inotify_fd: an inotify descriptor kept over an exec. What happened since is still in
             its queue, so that a reload misses nothing.
+        state: what has been delivered, opened; entries that catch up need it.
     """
 
-    def __init__(self, entries: Sequence[Entry], inotify_fd: int | None = None) -> None:
-        self.handlers = [Handler(entry, Methods(entry.processor)) for entry in entries]
+    def __init__(
+        self,
+        entries: Sequence[Entry],
+        inotify_fd: int | None = None,
+        state: State | None = None,
+    ) -> None:
+        self._state = state
+        self.handlers = make_handlers(entries, state)
+        self._since = dividing_moment() if state is not None else 0.0
         self._inotify = Inotify(inotify_fd)
         self._adopted = inotify_fd is not None
-        self._keeper = Keeper(self._inotify, self._lost, adopted=self._adopted)
-        self._dispatcher = Dispatcher()
+        self._keeper = Keeper(
+            self._inotify, self._lost, adopted=self._adopted, overflowed=self._overflowed
+        )
+        self._dispatcher = Dispatcher(conf.workers)
+        self._queue_size = conf.queue_size
+        self._recovery = Recovery(
+            self._keeper.list_quietly,
+            self._keeper.after_queue,
+            self._put_questions,
+            self._has_room,
+            self._since,
+        )
         self._stage, self._reader = self._make_stages()
         self._finished = False
 
@@ -47,9 +79,29 @@ class Service:
         return self._keeper.overflows
 
     @property
+    def catching_up(self) -> bool:
+        """True while what is there is compared with what was delivered."""
+        return self._recovery.busy
+
+    @property
     def queue_depth(self) -> int:
         """Number of events read but not yet delivered."""
         return self._dispatcher.depth
+
+    @property
+    def unkept(self) -> int:
+        """Number of events that wait and would not come again after a restart."""
+        return sum(handler.pending for handler in self.handlers if handler.books is None)
+
+    @property
+    def state_problem(self) -> str:
+        """Why it is not kept what was delivered, "" if it is, or need not be."""
+        return self._state.problem if self._state is not None else ""
+
+    def waits_until(self, deadline: float) -> bool:
+        """Tell whether nothing can be delivered before `deadline`, of time.monotonic()."""
+        until = self._dispatcher.only_waits_until()
+        return until is not None and until > deadline
 
     def watch(self, announce: Callable[[str], object]) -> None:
         """Set all watches; `announce` gets a line for each entry.
@@ -66,7 +118,7 @@ class Service:
             )
             if entry.watch.missing == "create":
                 _make(entry.path)
-            subscriptions.append(_subscription(handler))
+            subscriptions.append(self._subscription(handler))
         self._keeper.add(subscriptions)
         if self._adopted:
             self._keeper.remove_strangers()
@@ -75,10 +127,17 @@ class Service:
             _prepare(handler.entry)
 
     def run(self) -> None:
-        """Begin to read and deliver."""
+        """Begin to read and deliver, what was missed as well."""
+        sys.setswitchinterval(_SWITCH_INTERVAL)
         self._dispatcher.start()
+        self._recovery.request(self.handlers, "startup")
         self._stage.start()
         self._reader.start()
+
+    def rescan(self) -> None:
+        """Compare what is there with what has been delivered, as at the start."""
+        self._recovery.request(self.handlers, "startup")
+        self._stage.wake()
 
     def check_alive(self) -> None:
         """Raise InotifierError if a thread has died, so that nobody takes silence for peace."""
@@ -104,8 +163,11 @@ class Service:
             self._dispatcher.finish()
 
     def _make_stages(self) -> tuple[KeeperStage, Reader]:
-        stage = KeeperStage(self._keeper, self._dispatcher.put)
-        return stage, Reader(self._inotify, stage.put)
+        stage = KeeperStage(self._keeper, self._dispatcher.put, self._recovery.step)
+        return stage, Reader(self._inotify, stage.put, self._has_room)
+
+    def _has_room(self) -> bool:
+        return self._dispatcher.depth + self._stage.backlog < self._queue_size
 
     def drained(self, timeout: float) -> bool:
         """Wait `timeout` seconds, after `finish`, until all is delivered; tell whether it is."""
@@ -124,6 +186,39 @@ class Service:
         self._keeper.close()
         return self._inotify.fd
 
+    def _subscription(self, handler: Handler) -> Subscription:
+        entry = handler.entry
+        watch = entry.watch
+        keeps_books = handler.books is not None
+        return Subscription(
+            entry.path,
+            entry.mask | NEEDED if keeps_books else entry.mask,
+            recursive=watch.recursive,
+            auto_add=watch.recursive if watch.auto_add is None else watch.auto_add,
+            follow_symlinks=watch.follow_symlinks,
+            wait=watch.missing != "error",
+            found=self._found if keeps_books else None,
+            watch=watch,
+            handler=handler,
+        )
+
+    def _found(self, subscription: Subscription) -> None:
+        """Compare what is in a root that has come back."""
+        self._recovery.request([subscription.handler], "new-directory")
+
+    def _overflowed(self) -> None:
+        """Compare everything: events were lost."""
+        logger.error(
+            "the kernel's queue of events (%s) was full, and some are lost; what they told of "
+            "is looked for now, for the entries that catch up",
+            limits.described("max_queued_events"),
+        )
+        self._recovery.request(self.handlers, "overflow")
+
+    def _put_questions(self, handler: Handler, questions: list[Missed]) -> None:
+        subscription = self._subscription(handler)
+        self._dispatcher.put([(subscription, question) for question in questions])
+
     def _lost(self, subscription: Subscription) -> None:
         """Send `path_lost`, in its turn among the events."""
         entry = subscription.handler.entry
@@ -134,19 +229,37 @@ class Service:
         self._dispatcher.put([(replace(subscription, handler=notice), event)])
 
 
-def _subscription(handler: Handler) -> Subscription:
-    entry = handler.entry
-    watch = entry.watch
-    return Subscription(
-        entry.path,
-        entry.mask,
-        recursive=watch.recursive,
-        auto_add=watch.recursive if watch.auto_add is None else watch.auto_add,
-        follow_symlinks=watch.follow_symlinks,
-        wait=watch.missing != "error",
-        watch=watch,
-        handler=handler,
-    )
+def make_handlers(entries: Sequence[Entry], state: State | None) -> list[Handler]:
+    """Return a handler for each of `entries`, with books of those that catch up."""
+    retries = Retries(conf.retries, conf.retry_delay)
+    own_writes = OwnWrites() if any(entry.watch.ignore_self for entry in entries) else None
+    numbers: Counter[str] = Counter()
+    return [
+        Handler(
+            entry,
+            _methods(entry, own_writes),
+            retries,
+            books=_books(entry, state, numbers) if state is not None else None,
+            asked=entry.mask | UNASKED,
+            own_writes=own_writes if entry.watch.ignore_self else None,
+        )
+        for entry in entries
+    ]
+
+
+def _methods(entry: Entry, own_writes: OwnWrites | None) -> Methods:
+    if own_writes is None:
+        return Methods(entry.processor)
+    return NotingMethods(entry.processor, own_writes)
+
+
+def _books(entry: Entry, state: State, numbers: Counter[str]) -> Books | None:
+    if not entry.catches_up:
+        return None
+    # The same path and processor may stand in more than one entry, with other options.
+    key = f"{entry.path}\0{entry.processor_name}"
+    numbers[key] += 1
+    return Books(state.ledger(f"{key}\0{numbers[key]}", entry.path), entry.mask)
 
 
 def _make(path: str) -> None:

@@ -81,6 +81,12 @@ class Watch:
         follow_symlinks: True to go into directories behind symbolic links.
         missing: what to do if the path is not there at the start: "error", "wait" for it, or
             "create" a directory.
+        catch_up: True to deliver at the start, and after an overflow, what was missed; as
+            INOTIFIER_CATCH_UP by default.
+        initial: what is there at the very first start: "ignore" it, or "emit" events for it.
+        on_failure: what becomes of an event that failed each time: "skip" it, or "hold" it for
+            the next start, which needs `catch_up`.
+        ignore_self: True to leave out events of what this daemon's handlers write while they run.
         options: keyword arguments for the processor, if it is a class.
         name: what logs and the status call this entry; the path by default.
     """
@@ -92,6 +98,10 @@ class Watch:
     auto_add: bool | None = None
     follow_symlinks: bool = False
     missing: str = "error"
+    catch_up: bool | None = None
+    initial: str = "ignore"
+    on_failure: str = "skip"
+    ignore_self: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     name: str = ""
 
@@ -113,6 +123,11 @@ class Entry:
     @property
     def name(self) -> str:
         return str(self.watch.name or self.path)
+
+    @property
+    def catches_up(self) -> bool:
+        """Whether what it missed is delivered later."""
+        return conf.catch_up if self.watch.catch_up is None else self.watch.catch_up
 
 
 class _Unusable(InotifierError):
@@ -175,6 +190,11 @@ _CHECKED_SETTINGS = (
     "umask",
     "owner",
     "shutdown_timeout",
+    "catch_up",
+    "workers",
+    "queue_size",
+    "retries",
+    "retry_delay",
 )
 
 
@@ -260,6 +280,10 @@ _CHOICES: dict[str, tuple[object, ...]] = {
     "auto_add": (True, False, None),
     "follow_symlinks": (True, False),
     "missing": ("error", "wait", "create"),
+    "catch_up": (True, False, None),
+    "initial": ("ignore", "emit"),
+    "on_failure": ("skip", "hold"),
+    "ignore_self": (True, False),
 }
 
 
@@ -407,6 +431,7 @@ def _feedback_loops(entries: Sequence[Entry]) -> Iterator[Problem]:
         ("its standard error", conf.daemon_stderr, IN_MODIFY),
         ("its pid file", conf.pid_file, written | IN_DELETE),
         ("its status file", conf.status_file, replaced),
+        ("its state file", conf.state_file, written),
         *(("a log", file, IN_MODIFY) for file in conf.log_files),
     ]
     for entry in entries:

@@ -12,6 +12,7 @@ from django.test import override_settings
 from inotifier import signals, watches
 from inotifier.events import EVENT_NAMES, Event
 from inotifier.service import Service
+from inotifier.state import State
 from tests.waiting import wait_for
 
 
@@ -47,15 +48,21 @@ def entries(*raw: object) -> list[watches.Entry]:
 class Running:
     """A service that runs, and a fence in its stream of events."""
 
-    def __init__(self, raw: tuple[object, ...], inotify_fd: int | None, run: bool) -> None:
+    def __init__(
+        self, raw: tuple[object, ...], inotify_fd: int | None, run: bool, state: Path | None
+    ) -> None:
         self._directory = TemporaryDirectory(prefix="fence-")
         self._fence = Recorder()
         self._numbers = itertools.count()
         self._stopped = False
-        fence = (self._directory.name, "IN_CREATE", self._fence)
+        fence = (self._directory.name, "IN_CREATE", self._fence, {"catch_up": False})
         self.lines: list[str] = []
+        self.state = None
+        if state is not None:
+            self.state = State(state)
+            self.state.open()
         try:
-            self.service = Service(entries(*raw, fence), inotify_fd)
+            self.service = Service(entries(*raw, fence), inotify_fd, self.state)
         except BaseException:
             self._directory.cleanup()
             raise
@@ -81,6 +88,12 @@ class Running:
         mark.touch()
         wait_for(lambda: str(mark) in self._fence.pathnames, message="the fence")
 
+    def catch_up(self) -> None:
+        """Return when what was missed, and what happened until now, is delivered."""
+        wait_for(lambda: not self.service.catching_up, message="the comparison")
+        self.sync()
+        wait_for(lambda: self.service.queue_depth == 0, message="the deliveries")
+
     def stop(self) -> None:
         """Deliver everything that happened until now, and stop."""
         if self._stopped:
@@ -94,6 +107,8 @@ class Running:
     def close(self) -> None:
         self._stopped = True
         self.service.close()
+        if self.state is not None:
+            self.state.close()
         self._directory.cleanup()
 
 
@@ -103,9 +118,15 @@ class Watching:
     def __init__(self) -> None:
         self._started: list[Running] = []
 
-    def __call__(self, *raw: object, inotify_fd: int | None = None, run: bool = True) -> Running:
+    def __call__(
+        self,
+        *raw: object,
+        inotify_fd: int | None = None,
+        run: bool = True,
+        state: Path | None = None,
+    ) -> Running:
         """Watch the entries `raw`; without `run`, the kernel's queue fills up meanwhile."""
-        running = Running(raw, inotify_fd, run)
+        running = Running(raw, inotify_fd, run, state)
         self._started.append(running)
         return running
 

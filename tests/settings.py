@@ -4,3 +4,4 @@ SECRET_KEY = "only-for-the-tests"
 INSTALLED_APPS = ["inotifier"]
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
 USE_TZ = True
+INOTIFIER_RETRIES = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import logging
 import os
 import signal
@@ -12,6 +13,7 @@ from typing import NoReturn
 from django.db import connections
 
 from inotifier.conf import conf
+from inotifier.events import printable
 from inotifier.exceptions import InotifierError, NotRunning, ReloadFailed
 from inotifier.lifecycle import detach
 from inotifier.lifecycle.pid_file import PidFile, make_private, read_pid, remove_left_over
@@ -20,6 +22,9 @@ from inotifier.lifecycle.process import Process
 from inotifier.lifecycle.readiness import Announce, PipeReporter, Reporter, Waiting
 from inotifier.lifecycle.status import Status, ensure_directory, read_status
 from inotifier.lifecycle.supervisor import Supervisor
+from inotifier.scan import Scan
+from inotifier.state import State
+from inotifier.watches import load
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +66,63 @@ def start(plan: Plan, announce: Announce, timeout: float) -> None:
     except Exception:
         pid_file.release()
         raise
+
+
+def scan(plan: Plan, announce: Announce, *, dry: bool) -> None:
+    """Deliver what was missed, in this process, while no daemon runs.
+
+    Args:
+        plan: which daemon must not run.
+        announce: takes lines for the user.
+        dry: True to tell what would be delivered, and to leave everything as it is.
+
+    Raises:
+        AlreadyRunning: there is a daemon.
+        InotifierError: the settings cannot be used, or there is nowhere to keep what was delivered.
+    """
+    owner = new_owner()
+    _make_directories(plan, owner)
+    pid_file = PidFile(plan.pid_file)
+    pid_file.acquire()
+    try:
+        if owner:
+            pid_file.give_to(*owner)
+        detach.stay(owner)
+        pid_file.write(os.getpid())
+        with contextlib.closing(State(conf.state_file)) as state:
+            state.open()
+            if state.problem:
+                raise InotifierError(state.problem)
+            _scan(Scan(load(), state, conf.workers, conf.queue_size), announce, dry=dry)
+    finally:
+        pid_file.release()
+
+
+def _scan(found: Scan, announce: Announce, *, dry: bool) -> None:
+    if dry:
+        for handler, difference in found.differences():
+            path = printable(difference.path)
+            if difference.source is not None:
+                path = f"{printable(difference.source)} -> {path}"
+            announce(f"{printable(handler.entry.name)}: {difference.kind} {path}")
+        return
+    found.deliver()
+    for handler in found.handlers:
+        announce(
+            f"{printable(handler.entry.name)}: {handler.delivered} event(s) delivered, "
+            f"{handler.failed} failed"
+        )
+
+
+def rescan(plan: Plan) -> None:
+    """Have the daemon look for what it missed.
+
+    Raises:
+        NotRunning: there is none.
+        NotPermitted: it belongs to another user.
+    """
+    with _find(plan) as process:
+        process.signal(signal.SIGUSR1)
 
 
 def _make_directories(plan: Plan, owner: tuple[int, int] | None) -> None:

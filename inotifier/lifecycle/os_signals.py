@@ -9,14 +9,14 @@ import signal
 from collections.abc import Iterator
 from types import FrameType
 
-HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 
 Requests = queue.SimpleQueue[signal.Signals]
 
 
 @contextlib.contextmanager
 def queued() -> Iterator[Requests]:
-    """Put SIGTERM, SIGINT and SIGHUP into a queue while the block runs.
+    """Put SIGTERM, SIGINT, SIGHUP and SIGUSR1 into a queue while the block runs.
 
     What was held back by `hold_back`, in this process or before an exec, comes as well.
     """

@@ -24,6 +24,8 @@ def describe(service: Service) -> Status:
         "entries": [_describe_entry(handler) for handler in service.handlers],
         "overflows": service.overflows,
         "queue_depth": service.queue_depth,
+        "catching_up": service.catching_up,
+        "state_problem": service.state_problem,
     }
 
 
@@ -36,6 +38,7 @@ def _describe_entry(handler: Handler) -> Status:
         "seen": handler.seen,
         "delivered": handler.delivered,
         "failed": handler.failed,
+        "retried": handler.retried,
         "problem": handler.problem,
         "last_event": last,
     }

@@ -21,6 +21,7 @@ from inotifier.lifecycle.readiness import Reporter
 from inotifier.lifecycle.settings_check import SettingsCheck
 from inotifier.lifecycle.status import Status, StatusFile, describe
 from inotifier.service import Service
+from inotifier.state import State
 from inotifier.watches import load
 
 logger = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ class Supervisor:
             finally:
                 self._drain()
                 self._service.close()
+                self._state.close()
                 if self._check:
                     self._check.cancel()
         self._status_file.remove()
@@ -85,11 +87,19 @@ class Supervisor:
         logger.info("watching %d entries as process %d", len(self._service.handlers), os.getpid())
 
     def _watch(self) -> None:
-        service = Service(load(), self._inotify_fd)
+        entries = load()
+        self._state = State(conf.state_file)
+        if any(entry.catches_up for entry in entries):
+            self._state.open()
         try:
-            service.watch(self._reporter.announce)
+            service = Service(entries, self._inotify_fd, self._state)
+            try:
+                service.watch(self._reporter.announce)
+            except BaseException:
+                service.close()
+                raise
         except BaseException:
-            service.close()
+            self._state.close()
             raise
         service.run()
         self._service = service
@@ -112,6 +122,8 @@ class Supervisor:
             return
         if request == signal.SIGHUP:
             self._asked += 1
+        elif request == signal.SIGUSR1:
+            self._service.rescan()
         else:
             self._stops += 1
 
@@ -121,11 +133,13 @@ class Supervisor:
             self._receive(0.0)
 
     def _wait_for_deliveries(self) -> int:
-        """Wait until everything that was read is delivered; return how much is not in time."""
+        """Wait until what was read is delivered; return how much would be lost by the end."""
         deadline = time.monotonic() + conf.shutdown_timeout
         while self._service.queue_depth and time.monotonic() < deadline and not self._stops:
+            if self._service.waits_until(deadline) and not self._service.unkept:
+                break
             self._receive(_TICK_WHILE_CHECKING)
-        return self._service.queue_depth
+        return self._service.unkept
 
     def _drain(self) -> None:
         """Deliver what was read, until the timeout or a second signal to stop."""
@@ -134,9 +148,17 @@ class Supervisor:
         while time.monotonic() < deadline and self._stops < _STOPS_TO_CUT:
             if self._service.drained(0.1):
                 return
+            if self._service.waits_until(deadline):
+                break
             self._receive(0.0)
-        if lost := self._service.abandon():
-            logger.error("stopping with %d event(s) not delivered", lost)
+        if left := self._service.abandon():
+            lost = self._service.unkept
+            logger.error(
+                "stopping with %d event(s) not delivered; %d come at the next start, %d are lost",
+                left,
+                left - lost,
+                lost,
+            )
 
     # Reload: a fresh interpreter checks the settings and the code, and only if they are good
     # does this process give itself up for a new one.
@@ -190,6 +212,7 @@ class Supervisor:
             self._service.go_on()
             return
         self._drain()
+        self._state.close()
         # Whoever asked until now is answered by what is read from disk from now on.
         self._answered += self._answering + self._asked
         handover = Handover(

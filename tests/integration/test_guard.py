@@ -35,7 +35,7 @@ def logged(caplog) -> list[str]:
     return [
         record.getMessage()
         for record in caplog.records
-        if record.name == "inotifier.dispatcher" and record.levelno == logging.ERROR
+        if record.name == "inotifier.dispatcher.handler" and record.levelno == logging.ERROR
     ]
 
 

@@ -52,6 +52,7 @@ def test_json_holds_the_counters_of_each_entry(running):
         "seen": 3,
         "delivered": 2,
         "failed": 1,
+        "retried": 0,
         "problem": "",
     }
     assert (last["maskname"], last["pathname"]) == (
@@ -75,7 +76,7 @@ def test_text_tells_the_same_to_people(running):
     assert lines[1:4] == [
         "queue depth 0, overflows 0",
         f"the inbox ({SIGNALER})",
-        "    seen 3, delivered 2, failed 1",
+        "    seen 3, delivered 2, failed 1, retried 0",
     ]
     assert f"last IN_CLOSE_WRITE {running.incoming / 'last'} at " in lines[4]
 

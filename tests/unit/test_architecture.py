@@ -17,7 +17,7 @@ LAYERS = (
     ("configuration", ("", "watches", "conf", "limits", "checks", "apps", "signals")),
     ("what happens with an event", ("event_processors", "scheduling", "bridge")),
     ("where events come from", ("notifier", "sources")),
-    ("engine", ("state", "recovery", "dispatcher", "service")),
+    ("engine", ("state", "books", "recovery", "dispatcher", "service", "scan")),
     ("process", ("lifecycle",)),
     ("edges", ("management", "monitoring", "testing")),
 )

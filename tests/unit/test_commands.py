@@ -98,7 +98,7 @@ def test_status_shows_odd_names_on_one_line():
         "last_event": {"maskname": "IN_CREATE", "pathname": "/caf\udce9/\n", "timestamp": 0.0},
     }
     shown = lines(status(entries=[entry, {**entry, "last_event": None}]))
-    assert shown[2:4] == [r"/caf\xe9 (a.B)", "    seen 3, delivered 2, failed 1"]
+    assert shown[2:4] == [r"/caf\xe9 (a.B)", "    seen 3, delivered 2, failed 1, retried 0"]
     assert shown[4].startswith(r"    last IN_CREATE /caf\xe9/\n at 19")
     assert shown[5:] == shown[2:4]
 

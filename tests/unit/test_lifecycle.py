@@ -451,6 +451,7 @@ def test_the_status_describes_each_entry(watching, tmp_path):
         "seen": 1,
         "delivered": 1,
         "failed": 0,
+        "retried": 0,
         "problem": "",
     }
     assert failing["failed"] == 1

@@ -284,13 +284,13 @@ PROBLEMS = {
         entry(patterns=["*.csv"]),
         "entry 1 of INOTIFIER_WATCH_PATHS has the unknown field 'patterns'",
         "Known fields are path, events, processor, recursive, auto_add, follow_symlinks, missing, "
-        "options, name.",
+        "catch_up, initial, on_failure, ignore_self, options, name.",
     ),
     "E003 fourth": Case(
         lambda tmp: [(tmp, CREATE, PRINTER, {"patterns": ["*.csv"]})],
         "entry 1 of INOTIFIER_WATCH_PATHS has the unknown field 'patterns'",
         "Known fields are path, events, processor, recursive, auto_add, follow_symlinks, missing, "
-        "options, name.",
+        "catch_up, initial, on_failure, ignore_self, options, name.",
     ),
     "E014": Case(
         entry(missing="ignore"),

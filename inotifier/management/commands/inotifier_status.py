@@ -43,12 +43,17 @@ def lines(status: Status) -> list[str]:
         f"{head}, up {timedelta(seconds=int(uptime.total_seconds()))}",
         f"queue depth {status['queue_depth']}, overflows {status['overflows']}",
     ]
+    if status.get("catching_up"):
+        result.append("looking for what was missed")
+    if problem := status.get("state_problem"):
+        result.append(f"degraded: {printable(problem)}")
     if status["reload"]["state"] == "refused":
         result.append(f"the last reload was refused: {status['reload']['error']}")
     for entry in status["entries"]:
         result.append(f"{printable(entry['name'])} ({entry['processor']})")
         result.append(
-            f"    seen {entry['seen']}, delivered {entry['delivered']}, failed {entry['failed']}"
+            f"    seen {entry['seen']}, delivered {entry['delivered']}, failed {entry['failed']}, "
+            f"retried {entry.get('retried', 0)}"
         )
         if problem := entry["problem"]:
             result.append(f"    degraded: {problem}")

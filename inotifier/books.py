@@ -1,0 +1,118 @@
+"""What a delivery means for the record of what has been delivered."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from inotifier.events import (
+    IN_CLOSE_WRITE,
+    IN_CREATE,
+    IN_DELETE,
+    IN_MODIFY,
+    IN_MOVED_FROM,
+    IN_MOVED_TO,
+    Event,
+)
+from inotifier.state import Ledger, Seen
+
+NEEDED = IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO
+"""What is watched for besides the mask of an entry, so that its record does not go stale."""
+
+_TELLING = IN_CREATE | IN_MODIFY | IN_CLOSE_WRITE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO
+_ENDING = IN_CLOSE_WRITE | IN_MOVED_TO
+_LEAVING = IN_DELETE | IN_MOVED_FROM
+
+_MEMORY = 1024
+"""Files on their way to another name; the other end of some never comes."""
+
+
+class Books:
+    """Keeps the ledger of one entry.
+
+    What is recorded of a path is what was seen of it before the delivery, so a change during the
+    delivery makes a difference, which the next comparison finds. A file is complete once the end
+    of its writing has been told, to those who ask for it.
+
+    Args:
+        ledger: where it is kept.
+        mask: the events that the entry asks for.
+    """
+
+    def __init__(self, ledger: Ledger, mask: int) -> None:
+        self.ledger = ledger
+        self.mask = mask
+        self._asks_for_ends = bool(mask & IN_CLOSE_WRITE)
+        self._asks_for_arrivals = bool(mask & IN_MOVED_TO)
+        self._moving: dict[int, Seen | None] = {}
+        self._last: tuple[float, str, os.stat_result | None] = (0.0, "", None)
+
+    def look(self, event: Event) -> os.stat_result | None:
+        """Return what is to be seen of the event's path before it is delivered.
+
+        The events of one file come in runs. Those that were read together all happened before the
+        first of them is delivered, so one look serves them.
+        """
+        if not event.mask & _TELLING:
+            return None
+        timestamp, path, status = self._last
+        if path != event.pathname or timestamp != event.timestamp:
+            status = look_at(event.pathname)
+            self._last = (event.timestamp, event.pathname, status)
+        return status
+
+    def delivered(self, event: Event, status: os.stat_result | None) -> None:
+        """Record that `event` was delivered, or had not to be; `look` gave `status` before."""
+        mask = event.mask
+        if not mask & _TELLING:
+            return
+        if event.dir and mask & (_LEAVING | IN_MOVED_TO):
+            self._directory(event, status)
+        elif mask & IN_MOVED_FROM and not self._asks_for_arrivals:
+            self._remember(event.cookie, self.ledger.get(event.pathname))
+        if status is None:
+            self.ledger.record(event.pathname, None)
+        elif not mask & _LEAVING:
+            self.ledger.record(event.pathname, Seen.of(status, complete=self._ends(event, status)))
+
+    def is_complete(self, status: os.stat_result) -> bool:
+        """Tell whether a file that was created with `status` has no end of its writing to come."""
+        # A second hard link is made of a file that is there already.
+        return not self._asks_for_ends or not stat.S_ISREG(status.st_mode) or status.st_nlink > 1
+
+    def _ends(self, event: Event, status: os.stat_result) -> bool:
+        if event.mask & IN_MOVED_TO and not self._asks_for_arrivals:
+            # Nobody was told of the file under its new name, so nothing has ended by that.
+            before = self._moving.pop(event.cookie, None)
+            return before is None or before.complete
+        return bool(event.mask & _ENDING) or self.is_complete(status)
+
+    def _directory(self, event: Event, status: os.stat_result | None) -> None:
+        """Take what is recorded below a directory along with it."""
+        # No path on disk holds a zero byte.
+        between = f"{self.ledger.root}/\0{event.cookie}"
+        if event.mask & IN_MOVED_TO:
+            self.ledger.rename(between, event.pathname)
+        elif event.mask & IN_MOVED_FROM:
+            self.ledger.rename(event.pathname, between)
+        elif status is None:
+            self.ledger.forget_below(event.pathname)
+
+    def _remember(self, cookie: int, seen: Seen | None) -> None:
+        self._moving[cookie] = seen
+        if len(self._moving) > _MEMORY:
+            del self._moving[next(iter(self._moving))]
+
+
+def look_at(path: str) -> os.stat_result | None:
+    """Return the status of `path` itself, None if it is not there."""
+    try:
+        return os.lstat(path)
+    except (OSError, ValueError):
+        return None
+
+
+def on_the_way(path: str) -> str:
+    """Return where the record of a renamed directory waits for its other end, "" if not there."""
+    head, zero, tail = path.partition("\0")
+    return head + zero + tail.partition("/")[0] if zero else ""

@@ -1,0 +1,252 @@
+"""The queue of events, and the threads that deliver them."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import queue
+import threading
+import time
+from collections.abc import Callable
+
+from inotifier.dispatcher.handler import Handler, Wait
+from inotifier.dispatcher.order import Delivery, Order, Question
+from inotifier.dispatcher.process import (
+    close_connections,
+    end_child,
+    is_child,
+    refresh_connections,
+    this_one_delivers,
+)
+from inotifier.events import Event
+from inotifier.notifier import Batch
+
+_Timer = tuple[float, int, Delivery]
+
+
+class Dispatcher:
+    """Delivers what is put, the events of one path of one entry always in their order.
+
+    With one worker, everything is delivered in the order in which it was put, by the thread that
+    takes it from the queue; only what waits to be delivered again lets others pass. With more,
+    that thread hands out what may be delivered.
+
+    Args:
+        workers: number of threads that call processors.
+        clock: seconds that only grow.
+    """
+
+    def __init__(self, workers: int = 1, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._queue: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
+        self._thread = _thread("inotifier-dispatcher", self._run)
+        self._free: queue.SimpleQueue[Delivery | None] = queue.SimpleQueue()
+        self._workers = [
+            _thread(f"inotifier-worker-{number}", self._work)
+            for number in range(workers if workers > 1 else 0)
+        ]
+        self._put = 0
+        self._done = 0
+        self._finishing = False
+        self._abandoned = False
+        # What follows belongs to whoever holds the lock.
+        self._lock = threading.Lock()
+        self._order = Order()
+        self._timers: list[_Timer] = []
+        self._numbers = itertools.count()
+
+    @property
+    def depth(self) -> int:
+        """Number of events that wait, those being handled among them."""
+        return self._put - self._done
+
+    @property
+    def waiting(self) -> int:
+        """Number of events that wait for their time to be delivered again."""
+        return len(self._timers)
+
+    @property
+    def alive(self) -> bool:
+        """False once a thread has ended."""
+        return all(thread.is_alive() for thread in (self._thread, *self._workers))
+
+    def start(self) -> None:
+        """Begin to deliver."""
+        this_one_delivers()
+        for thread in (self._thread, *self._workers):
+            thread.start()
+
+    def put(self, batch: Batch) -> None:
+        """Queue `batch`; never blocks. The handler of its subscriptions is a `Handler`."""
+        for subscription, event in batch:
+            if subscription.handler.asks_for(event):
+                subscription.handler.seen += 1
+        with self._lock:
+            self._put += len(batch)
+        self._queue.put(batch)
+
+    def finish(self) -> None:
+        """Take nothing more; end when all that was put is delivered."""
+        self._queue.put(None)
+
+    def join(self, timeout: float) -> bool:
+        """Wait `timeout` seconds for the end; tell whether it came."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def only_waits_until(self) -> float | None:
+        """Return the time on the clock before which nothing can be delivered, None if there is.
+
+        That is so if all that is left waits to be delivered again, or for what does.
+        """
+        with self._lock:
+            heads = {id(delivery) for _, _, delivery in self._timers}
+            if self._timers and self._queue.empty() and self._order.only_waits_for(heads):
+                return self._timers[0][0]
+        return None
+
+    def abandon(self) -> int:
+        """Begin no further delivery; return the number of events that are left."""
+        self._abandoned = True
+        self._queue.put([])
+        return self.depth
+
+    # The thread of the queue
+
+    def _run(self) -> None:
+        _surviving_forks(self._loop)
+        for _ in self._workers:
+            self._free.put(None)
+
+    def _loop(self) -> None:
+        while not self._abandoned and not (self._finishing and not self.depth):
+            self._step()
+        close_connections()
+
+    def _step(self) -> None:
+        """Deliver one batch, or what is due by now."""
+        try:
+            batch = self._queue.get(timeout=self._time_to_timer())
+        except queue.Empty:
+            batch = []
+        if batch is None:
+            self._finishing = True
+        elif batch:
+            refresh_connections()
+            self._deliver(batch)
+            refresh_connections()
+        self._resume()
+
+    def _deliver(self, batch: Batch) -> None:
+        alone, order = not self._workers, self._order
+        for subscription, event in batch:
+            if self._abandoned:
+                return
+            handler = subscription.handler
+            if alone and event.mask and (not order or order.is_free(handler, event)):
+                wait = handler.attempt(event)
+                if wait is None:
+                    self._done += 1
+                else:
+                    self._wait_with(handler, event, wait)
+            else:
+                self._add(handler, event)
+            if self._timers:
+                self._resume()
+
+    def _add(self, handler: Handler, event: Event) -> None:
+        """Deliver `event` once what is before it is done with."""
+        delivery = Delivery(handler, event)
+        with self._lock:
+            self._order.add(delivery)
+            first = delivery.is_first
+        if first:
+            self._set_free([delivery])
+
+    def _wait_with(self, handler: Handler, event: Event, wait: Wait) -> None:
+        """Deliver `event`, which was tried already, again."""
+        delivery = Delivery(handler, event)
+        with self._lock:
+            self._order.add(delivery)
+            self._schedule(delivery, wait)
+
+    # Timers
+
+    def _schedule(self, delivery: Delivery, wait: Wait) -> None:
+        delivery.tried += wait.failed
+        due = self._clock() + wait.seconds
+        heapq.heappush(self._timers, (due, next(self._numbers), delivery))
+
+    def _time_to_timer(self) -> float | None:
+        with self._lock:
+            return max(0.0, self._timers[0][0] - self._clock()) if self._timers else None
+
+    def _resume(self) -> None:
+        """Deliver again what is due."""
+        due = []
+        with self._lock:
+            now = self._clock()
+            while self._timers and self._timers[0][0] <= now:
+                due.append(heapq.heappop(self._timers)[2])
+        self._set_free(due)
+
+    # What may be delivered now
+
+    def _set_free(self, deliveries: list[Delivery]) -> None:
+        if self._workers:
+            for delivery in deliveries:
+                self._free.put(delivery)
+            return
+        waiting = deliveries[::-1]
+        while waiting and not self._abandoned:
+            waiting += self._perform(waiting.pop())[::-1]
+
+    def _perform(self, delivery: Delivery) -> list[Delivery]:
+        """Deliver; return what may be delivered now that it is done."""
+        event = delivery.event
+        if isinstance(event, Question):
+            events = event.answer()
+            with self._lock:
+                delivery.handler.seen += len(events)
+                self._put += len(events)
+                self._done += 1
+                return self._order.replace(delivery, events)
+        wait = delivery.handler.attempt(event, delivery.tried)
+        with self._lock:
+            if wait is not None:
+                self._schedule(delivery, wait)
+                if self._workers:
+                    self._queue.put([])  # the thread of the queue may have to wake earlier now
+                return []
+            self._done += 1
+            return self._order.end(delivery)
+
+    # The workers
+
+    def _work(self) -> None:
+        _surviving_forks(self._perform_all)
+
+    def _perform_all(self) -> None:
+        while (delivery := self._free.get()) is not None:
+            if self._abandoned:
+                continue
+            refresh_connections()
+            self._set_free(self._perform(delivery))
+            refresh_connections()
+            if self._finishing and not self.depth:
+                self._queue.put([])
+        close_connections()
+
+
+def _thread(name: str, run: Callable[[], None]) -> threading.Thread:
+    return threading.Thread(target=run, name=name, daemon=True)
+
+
+def _surviving_forks(run: Callable[[], None]) -> None:
+    """Run a thread's function; a child that a handler forked ends there."""
+    try:
+        run()
+    except BaseException as exc:
+        if is_child():
+            end_child(exc)
+        raise

@@ -1,0 +1,181 @@
+"""One entry's processor under a guard: what it raises goes no further, and has consequences."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from inotifier.books import Books
+from inotifier.dispatcher.loops import TELLING, Loops
+from inotifier.dispatcher.own_writes import OwnWrites
+from inotifier.dispatcher.process import end_child, is_child, refresh_connections
+from inotifier.events import Event, mask_names, printable
+from inotifier.exceptions import ReceiversFailed, TryAgain
+from inotifier.notifier import Methods
+from inotifier.signals import delivery_failed
+from inotifier.watches import Entry
+
+logger = logging.getLogger(__name__)
+
+
+class Wait(NamedTuple):
+    """An event is to be delivered again.
+
+    Attributes:
+        seconds: not before they have passed.
+        failed: True if its handler failed, False if it asked for the wait.
+    """
+
+    seconds: float
+    failed: bool
+
+
+@dataclass(frozen=True)
+class Retries:
+    """What happens with an event whose handler fails.
+
+    Attributes:
+        number: how often it is delivered again.
+        delay: seconds before the first time; doubled for each further one.
+    """
+
+    number: int = 0
+    delay: float = 1.0
+
+
+@dataclass(eq=False)
+class Handler:
+    """An entry's processor, and what has become of its events.
+
+    Attributes:
+        entry: the entry.
+        methods: what takes its events, by mask.
+        retries: what happens with an event when it fails.
+        books: keeps what was delivered, if it is kept.
+        asked: bits of the events that are for the processor; others are for the books alone.
+        own_writes: tells which events to leave out because a handler has caused them.
+        seen: events read from the kernel, or made.
+        delivered: events whose processor returned.
+        failed: events given up, because their processor, or a receiver of its signal, raised
+            each time.
+        retried: deliveries that failed and were, or will be, repeated.
+        ignored: events left out because a handler had caused them.
+        last_event: mask, path and time of the last one that was handed over.
+        problem: why the entry does not get all its events, "" if it does.
+    """
+
+    entry: Entry
+    methods: Methods
+    retries: Retries = Retries()
+    books: Books | None = None
+    asked: int = -1
+    own_writes: OwnWrites | None = None
+    seen: int = 0
+    delivered: int = 0
+    failed: int = 0
+    retried: int = 0
+    ignored: int = 0
+    last_event: tuple[int, str, float] | None = None
+    problem: str = ""
+
+    def __post_init__(self) -> None:
+        self._loops = Loops(self.entry.name)
+        self._holds = self.entry.watch.on_failure == "hold"
+
+    @property
+    def pending(self) -> int:
+        """Number of its events that are not done with."""
+        return self.seen - self.delivered - self.failed - self.ignored
+
+    def asks_for(self, event: Event) -> bool:
+        """Tell whether `event` is for the processor, and not for the books alone."""
+        return bool(event.mask & self.asked)
+
+    def attempt(self, event: Event, tried: int = 0) -> Wait | None:
+        """Call the processor; whatever it raises is logged and counted, and goes no further.
+
+        Args:
+            event: what it gets.
+            tried: how often it has failed on this event.
+
+        Returns:
+            When to call again; None if the event is done with.
+        """
+        books = self.books
+        look = books.look(event) if books is not None else None
+        is_asked = event.mask & self.asked
+        if is_asked and self.own_writes is not None:
+            if seconds := self.own_writes.wait_for(event):
+                return Wait(seconds, failed=False)
+            if self.own_writes.made(event):
+                self.ignored += 1
+                is_asked = 0
+        if is_asked:
+            # Kept apart from the event, which the processor may change.
+            self.last_event = (event.mask, event.pathname, event.timestamp)
+            try:
+                self.methods[event.mask](event)
+            except BaseException as exc:  # sys.exit() too: it must not harm others
+                wait = self._failed(event, exc, tried)
+                if wait is not None:
+                    return wait
+                if self._holds:
+                    return None
+            else:
+                if is_child():
+                    end_child()
+                self.delivered += 1
+                if event.mask & TELLING:
+                    self._loops.note(event)
+        if books is not None:
+            books.delivered(event, look)
+        return None
+
+    def _failed(self, event: Event, exc: BaseException, tried: int) -> Wait | None:
+        """Return when to call again, None if `event` is given up."""
+        if is_child():
+            raise exc.failures[0][1] if isinstance(exc, ReceiversFailed) else exc
+        # The reason may be a connection that broke; the next call gets a new one.
+        refresh_connections()
+        if isinstance(exc, TryAgain):
+            return Wait(exc.after, failed=False)
+        wait = None
+        if tried < self.retries.number:
+            wait = Wait(self.retries.delay * 2**tried, failed=True)
+            self.retried += 1
+        self._log(event, exc, f", again in {wait.seconds:g} s" if wait else "")
+        if wait is None:
+            self.failed += 1
+            self._tell(event, exc)
+        return wait
+
+    def _tell(self, event: Event, exc: BaseException) -> None:
+        """Send `delivery_failed`."""
+        processor = self.entry.processor
+        delivery_failed.send_robust(
+            sender=type(processor), event=event, processor=processor, exception=exc
+        )
+
+    def _log(self, event: Event, exc: BaseException, then: str) -> None:
+        if isinstance(exc, ReceiversFailed):
+            failures = [
+                (f"receiver {getattr(receiver, '__qualname__', receiver)}", reason)
+                for receiver, reason in exc.failures
+            ]
+        else:
+            failures = [(f"processor {self.entry.processor_name}", exc)]
+        mask, pathname, _ = self.last_event or (event.mask, event.pathname, 0.0)
+        for who, reason in failures:
+            with contextlib.suppress(Exception):  # a handler of the user's that raises, too
+                logger.error(
+                    "%s failed on %s of %s (watch %s)%s: %r",
+                    who,
+                    mask_names(mask),
+                    printable(pathname) or "no path",
+                    printable(self.entry.name),
+                    then,
+                    reason,
+                    exc_info=reason,
+                )

@@ -1,0 +1,426 @@
+"""Finds what was missed: compares what is recorded as delivered with what is there.
+
+A comparison only raises questions. Each is answered when its turn among the events has come, by
+what is recorded and what is there then: what the kernel told of meanwhile is recorded by then, and
+makes no second event.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import queue
+import stat
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from inotifier.books import Books, look_at, on_the_way
+from inotifier.dispatcher import Handler, Question
+from inotifier.events import (
+    IN_CLOSE_WRITE,
+    IN_CREATE,
+    IN_DELETE,
+    IN_ISDIR,
+    IN_MODIFY,
+    IN_MOVED_FROM,
+    IN_MOVED_TO,
+    Event,
+)
+from inotifier.state import Ledger, Seen
+from inotifier.watches import Entry
+from inotifier.writers import Writers, writers_of
+
+_PORTION = 1000
+"""Files that are compared before others get their turn."""
+
+_SLICE = 0.01
+"""Seconds that a comparison takes before events get their turn."""
+
+_NO_ROOM = 0.05
+"""Seconds to the next look for room."""
+
+_CLOCK_REALTIME_COARSE = 5  # linux/time.h
+
+_cookies = itertools.count(1 << 32)
+"""For renames that were not seen; those of the kernel have 32 bits."""
+
+List = Callable[[bytes], Sequence[os.DirEntry[bytes]]]
+
+
+def _listed(directory: bytes) -> list[os.DirEntry[bytes]]:
+    with os.scandir(directory) as items:
+        return list(items)
+
+
+def dividing_moment() -> float:
+    """Return a time, in seconds, that no file changed from now on has or precedes.
+
+    The clock for the times of files ticks (clock_getres(2) of CLOCK_REALTIME_COARSE), so this
+    waits for the next tick: some milliseconds.
+    """
+    now = time.time() + 1e-6  # what a float of this size may be off
+    while time.clock_gettime(_CLOCK_REALTIME_COARSE) <= now:
+        time.sleep(0.001)
+    return now
+
+
+def is_there(ledger: Ledger) -> bool:
+    """Tell whether the root of `ledger` is what was watched, and not gone or unmounted.
+
+    Of a root that is not, nothing is known to be gone.
+    """
+    if ledger.mount and not os.path.ismount(ledger.root):
+        return False
+    return look_at(ledger.root) is not None
+
+
+def _is_gone(path: str) -> bool:
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False  # it cannot be told
+    return False
+
+
+class Difference(NamedTuple):
+    """A path that is not as it was recorded.
+
+    Attributes:
+        kind: "new", "changed", "gone" or "moved".
+        path: where it is, or was.
+        source: where it was before, if it seems to have moved.
+    """
+
+    kind: str
+    path: str
+    source: str | None = None
+
+
+class Missed(Question):
+    """Asks what has become of a path."""
+
+    __slots__ = ("books",)
+    books: Books
+
+    def answer(self) -> list[Event]:
+        """Return the events that were missed; record what nobody asked for."""
+        if self.src_pathname is not None:
+            return self._rename(self.src_pathname)
+        return self._change(self.pathname)
+
+    def _change(self, path: str) -> list[Event]:
+        status, known = look_at(path), self.books.ledger.get(path)
+        if status is None:
+            return self._gone(path, known)
+        seen = Seen.of(status)
+        if known is None or known.kind != seen.kind:
+            return self._tell(path, status, IN_CREATE)
+        if not known.same(seen):
+            return self._tell(
+                path, status, IN_MODIFY if stat.S_ISREG(status.st_mode) else IN_CREATE
+            )
+        if not known.complete:
+            return self._tell(path, status, 0)
+        return []
+
+    def _gone(self, path: str, known: Seen | None) -> list[Event]:
+        if known is None or not is_there(self.books.ledger) or not _is_gone(path):
+            return []
+        if not self.books.mask & IN_DELETE:
+            self.books.ledger.record(path, None)
+            return []
+        return [self._event(IN_DELETE, path, is_dir=stat.S_ISDIR(known.kind))]
+
+    def _tell(self, path: str, status: os.stat_result, mask: int) -> list[Event]:
+        """Return an event with `mask`, if any, and one for the end of its writing, if it has."""
+        is_file = stat.S_ISREG(status.st_mode)
+        is_written = is_file and writers_of(os.fsencode(path)) is Writers.SOME
+        masks = [mask, IN_CLOSE_WRITE] if is_file and not is_written else [mask]
+        asked = [one for one in masks if one & self.books.mask]
+        if not asked:
+            complete = not is_written or self.books.is_complete(status)
+            self.books.ledger.record(path, Seen.of(status, complete=complete))
+        is_dir = stat.S_ISDIR(status.st_mode)
+        return [self._event(one, path, is_dir=is_dir) for one in asked]
+
+    def _rename(self, source: str) -> list[Event]:
+        """Return the two events of a rename, if it is one."""
+        status, known = look_at(self.pathname), self.books.ledger.get(source)
+        is_rename = (
+            status is not None
+            and known is not None
+            and known.same(Seen.of(status))
+            and look_at(source) is None
+            and self.books.ledger.get(self.pathname) is None
+        )
+        if not is_rename or status is None or known is None:
+            return [*self._change(source), *self._change(self.pathname)]
+        cookie, is_dir = next(_cookies), stat.S_ISDIR(status.st_mode)
+        events = [
+            self._event(IN_MOVED_FROM, source, is_dir=is_dir, cookie=cookie),
+            self._event(IN_MOVED_TO, self.pathname, is_dir=is_dir, cookie=cookie, source=source),
+        ]
+        asked = [event for event in events if event.mask & self.books.mask]
+        if not asked:
+            self.books.ledger.record(source, None)
+            self.books.ledger.record(self.pathname, known)
+        return asked
+
+    def _event(
+        self, mask: int, path: str, *, is_dir: bool, cookie: int = 0, source: str | None = None
+    ) -> Event:
+        directory, name = os.path.split(path) if path != self.books.ledger.root else (path, "")
+        return Event(
+            mask=mask | IN_ISDIR if is_dir else mask,
+            path=directory,
+            name=name,
+            cookie=cookie,
+            src_pathname=source,
+            synthetic=self.synthetic,
+            watch=self.watch,
+        )
+
+
+def missed(difference: Difference, entry: Entry, books: Books, reason: str) -> Missed:
+    """Return the question about `difference`, for the events of `entry`."""
+    question = Missed(
+        mask=0,
+        path=difference.path,
+        src_pathname=difference.source,
+        synthetic=reason,
+        watch=entry.watch,
+    )
+    question.books = books
+    return question
+
+
+class Comparison:
+    """One walk over an entry's root and its record.
+
+    Args:
+        entry: whose root.
+        books: its record.
+        since: a `dividing_moment` before the watches stood. What an entry that starts for the
+            first time finds from before then is its baseline, if it is not to be delivered.
+        list_directory: lists a directory.
+        dry: True to leave the record as it is.
+    """
+
+    def __init__(
+        self,
+        entry: Entry,
+        books: Books,
+        since: float,
+        list_directory: List = _listed,
+        *,
+        dry: bool = False,
+    ) -> None:
+        self._dry = dry
+        self._ledger = books.ledger
+        self._list = list_directory
+        self._new: list[tuple[str, Seen]] = []
+        self._gone: list[tuple[str, Seen]] = []
+        self._astray: set[str] = set()
+        self._visited: set[str] = set()
+        self._follows = entry.watch.follow_symlinks
+        self._deep = entry.watch.recursive or bool(entry.watch.auto_add)
+        if self._ledger.since is None and not dry:
+            self._ledger.begin(since)
+        self._baseline = 0.0
+        if not self._ledger.settled and entry.watch.initial == "ignore":
+            self._baseline = (self._ledger.since or since) * 1e9
+
+    def run(self) -> Iterator[list[Difference]]:
+        """Yield what differs in portions, some of them empty, so that others get their turn."""
+        root = self._ledger.root
+        if not is_there(self._ledger):
+            return
+        if os.path.isdir(root):
+            yield from self._walk(root)
+            yield from self._missing()
+        else:
+            yield self._root_file(root)
+        yield from self._paired()
+        if not self._dry:
+            self._ledger.set_mount(os.path.ismount(root))
+            self._ledger.settle()
+
+    def _root_file(self, root: str) -> list[Difference]:
+        status, known = look_at(root), self._ledger.get(root)
+        if status is None or (known and known.complete and known.same(Seen.of(status))):
+            return []
+        if known is None and status.st_ctime_ns <= self._baseline:
+            self._take_as_known(root, status)
+            return []
+        return [Difference("changed" if known else "new", root)]
+
+    def _walk(self, root: str) -> Iterator[list[Difference]]:
+        waiting = [os.fsencode(root)]
+        followed: set[tuple[int, int]] = set()
+        while waiting:
+            directory = waiting.pop()
+            self._visited.add(os.fsdecode(directory))
+            try:
+                items = self._list(directory)
+            except OSError:
+                continue  # what cannot be read, nothing can be said about
+            known = dict(self._ledger.directory(os.fsdecode(directory)))
+            for start in range(0, len(items), _PORTION):
+                yield self._compare(items[start : start + _PORTION], known)
+            self._gone += [
+                (os.fsdecode(os.path.join(directory, name)), seen) for name, seen in known.items()
+            ]
+            if self._deep:
+                waiting += [item.path for item in items if self._leads_down(item, followed)]
+
+    def _leads_down(self, item: os.DirEntry[bytes], followed: set[tuple[int, int]]) -> bool:
+        try:
+            if item.is_dir(follow_symlinks=False):
+                return True
+            if not self._follows or not item.is_dir():
+                return False
+            status = os.stat(item.path)
+        except OSError:
+            return False
+        identity = (status.st_dev, status.st_ino)
+        is_new = identity not in followed
+        followed.add(identity)
+        return is_new
+
+    def _compare(
+        self, items: Sequence[os.DirEntry[bytes]], known: dict[bytes, Seen]
+    ) -> list[Difference]:
+        """Return what differs of `items`, and take them out of `known`."""
+        differences = []
+        for item in items:
+            try:
+                status = item.stat(follow_symlinks=False)
+            except OSError:
+                continue  # it has gone since
+            seen = known.pop(item.name, None)
+            if seen is None:
+                path = os.fsdecode(item.path)
+                if status.st_ctime_ns <= self._baseline:
+                    self._take_as_known(path, status)
+                else:
+                    self._new.append((path, Seen.of(status)))
+            elif (
+                seen.mtime_ns != status.st_mtime_ns
+                or seen.size != status.st_size
+                or seen.inode != status.st_ino
+                or not seen.complete
+            ) and not (seen.complete and seen.same(Seen.of(status))):
+                differences.append(Difference("changed", os.fsdecode(item.path)))
+        return differences
+
+    def _take_as_known(self, path: str, status: os.stat_result) -> None:
+        if not self._dry:
+            self._ledger.record(path, Seen.of(status))
+
+    def _missing(self) -> Iterator[list[Difference]]:
+        """Find what is recorded in directories that are not there any more."""
+        for number, (path, seen) in enumerate(self._ledger.others(self._visited)):
+            if top := on_the_way(path):
+                self._astray.add(top)
+            else:
+                self._gone.append((path, seen))
+            if number % _PORTION == 0:
+                yield []
+        if not self._dry:
+            for top in self._astray:
+                self._ledger.forget_below(top)
+
+    def _paired(self) -> Iterator[list[Difference]]:
+        """Yield what is new or has moved, parents first, then what has gone, children first."""
+        sources = {
+            (seen.inode, seen.size, seen.mtime_ns, seen.kind): path for path, seen in self._gone
+        }
+        differences = []
+        for path, seen in sorted(self._new):
+            source = sources.pop((seen.inode, seen.size, seen.mtime_ns, seen.kind), None)
+            differences.append(Difference("moved" if source else "new", path, source))
+        moved = {difference.source for difference in differences}
+        gone = sorted((path for path, _ in self._gone if path not in moved), reverse=True)
+        differences += [Difference("gone", path) for path in gone]
+        for start in range(0, len(differences), _PORTION):
+            yield differences[start : start + _PORTION]
+
+
+class _Request(NamedTuple):
+    handler: Handler
+    books: Books
+    reason: str
+
+
+class Recovery:
+    """Runs comparisons a little at a time, in the thread that keeps the tree.
+
+    Args:
+        list_directory: lists a directory.
+        after_queue: calls a function once what the kernel has queued by now is decoded.
+        put: takes questions, as events, to deliver.
+        has_room: tells whether it may be given more of them.
+        since: a `dividing_moment` before the watches stood.
+    """
+
+    def __init__(
+        self,
+        list_directory: List,
+        after_queue: Callable[[Callable[[], None]], object],
+        put: Callable[[Handler, list[Missed]], object],
+        has_room: Callable[[], bool],
+        since: float,
+    ) -> None:
+        self._since = since
+        self._list = list_directory
+        self._after_queue = after_queue
+        self._put = put
+        self._has_room = has_room
+        self._asked: queue.SimpleQueue[_Request] = queue.SimpleQueue()
+        self._waiting: dict[Handler, _Request] = {}
+        self._running: tuple[_Request, Iterator[list[Difference]]] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """True while there is something to compare."""
+        return bool(self._running or self._waiting or not self._asked.empty())
+
+    def request(self, handlers: Iterable[Handler], reason: str) -> None:
+        """Compare for `handlers`, from any thread; the events say `reason`."""
+        for handler in handlers:
+            if handler.books is not None:
+                self._asked.put(_Request(handler, handler.books, reason))
+
+    def step(self) -> float | None:
+        """Go on for a moment; return seconds to the next step, None if there is nothing to do."""
+        while not self._asked.empty():
+            request = self._asked.get()
+            self._waiting[request.handler] = request
+        end = time.monotonic() + _SLICE
+        while self._running or self._waiting:
+            if not self._has_room():
+                return _NO_ROOM
+            if time.monotonic() > end:
+                return 0.0
+            self._compare_portion()
+        return None
+
+    def _compare_portion(self) -> None:
+        if self._running is None:
+            request = self._waiting.pop(next(iter(self._waiting)))
+            comparison = Comparison(request.handler.entry, request.books, self._since, self._list)
+            self._running = request, comparison.run()
+        request, portions = self._running
+        portion = next(portions, None)
+        if portion is None:
+            self._running = None
+        elif portion:
+            self._after_queue(partial(self._ask, request, portion))
+
+    def _ask(self, request: _Request, differences: Iterable[Difference]) -> None:
+        entry, books, reason = request.handler.entry, request.books, request.reason
+        self._put(request.handler, [missed(one, entry, books, reason) for one in differences])

@@ -1,0 +1,68 @@
+"""One catch-up of all entries, without watching them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+
+from inotifier.dispatcher import Dispatcher, Handler
+from inotifier.notifier import Subscription
+from inotifier.recovery import Comparison, Difference, dividing_moment, missed
+from inotifier.service import make_handlers
+from inotifier.state import State
+from inotifier.watches import Entry
+
+
+class Scan:
+    """Finds what was missed, and delivers it.
+
+    Args:
+        entries: whose; those that do not catch up are left out.
+        state: what has been delivered, opened.
+        workers: threads that call processors.
+        queue_size: number of events to hold in memory.
+    """
+
+    def __init__(
+        self, entries: Sequence[Entry], state: State, workers: int, queue_size: int
+    ) -> None:
+        self.handlers = [one for one in make_handlers(entries, state) if one.books is not None]
+        self._since = dividing_moment()
+        self._queue_size = queue_size
+        self._dispatcher = Dispatcher(workers)
+
+    def differences(self) -> Iterator[tuple[Handler, Difference]]:
+        """Yield what would be delivered; nothing is recorded."""
+        for handler in self.handlers:
+            for portion in self._portions(handler, dry=True):
+                for difference in portion:
+                    yield handler, difference
+
+    def deliver(self) -> None:
+        """Deliver what was missed; return when that is done."""
+        self._dispatcher.start()
+        try:
+            for handler in self.handlers:
+                self._deliver_to(handler)
+            self._dispatcher.finish()
+            while not self._dispatcher.join(1):
+                pass
+        except BaseException:
+            self._dispatcher.abandon()
+            raise
+
+    def _deliver_to(self, handler: Handler) -> None:
+        entry = handler.entry
+        subscription = Subscription(entry.path, entry.mask, watch=entry.watch, handler=handler)
+        for portion in self._portions(handler, dry=False):
+            while self._dispatcher.depth > self._queue_size:
+                time.sleep(0.05)
+            if handler.books is not None and portion:
+                books = handler.books
+                questions = [missed(one, entry, books, "scan") for one in portion]
+                self._dispatcher.put([(subscription, question) for question in questions])
+
+    def _portions(self, handler: Handler, *, dry: bool) -> Iterator[list[Difference]]:
+        if handler.books is None:
+            return iter(())
+        return Comparison(handler.entry, handler.books, self._since, dry=dry).run()

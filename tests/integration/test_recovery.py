@@ -1,0 +1,343 @@
+"""What was missed is delivered at the next start: created, changed, gone, moved, each once."""
+
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from inotifier.exceptions import InotifierError
+from inotifier.state import State
+from tests.in_process import Recorder
+from tests.waiting import wait_for
+
+MASK = "IN_CREATE|IN_MODIFY|IN_CLOSE_WRITE|IN_DELETE|IN_MOVED_FROM|IN_MOVED_TO"
+
+
+class Inbox(Recorder):
+    """Raises `error` when it is set."""
+
+    error: Exception | None = None
+
+    def __call__(self, event):
+        super().__call__(event)
+        if self.error is not None:
+            raise self.error
+
+
+class Project:
+    """Starts one entry again and again, with the same state."""
+
+    def __init__(self, watching, base: Path) -> None:
+        self._watching = watching
+        self.root = base / "root"
+        self.root.mkdir()
+        self.state = base / "state.sqlite3"
+        self.recorder = Inbox()
+
+    def start(self, mask: object = MASK, **fields):
+        """Start; what was recorded before is forgotten."""
+        self.recorder.events.clear()
+        fields = {"recursive": True, "name": "the inbox", **fields}
+        running = self._watching((self.root, mask, self.recorder, fields), state=self.state)
+        running.catch_up()
+        return running
+
+    @property
+    def told(self) -> list[tuple[str, str]]:
+        """The events as (name without IN_, path below the root)."""
+        return [
+            (event.maskname.removeprefix("IN_"), os.path.relpath(event.pathname, self.root))
+            for event in self.recorder.events
+        ]
+
+
+@pytest.fixture
+def project(watching, tmp_path):
+    return Project(watching, tmp_path)
+
+
+def write(path: Path, text: str = "x") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_what_is_there_at_the_first_start_is_the_baseline(project):
+    write(project.root / "a" / "file")
+    project.start().stop()
+    assert project.told == []
+    project.start().stop()
+    assert project.told == []
+
+
+def test_what_is_there_at_the_first_start_may_be_delivered(project):
+    write(project.root / "a" / "file")
+    project.start(initial="emit").stop()
+    assert project.told == [
+        ("CREATE|IN_ISDIR", "a"),
+        ("CREATE", "a/file"),
+        ("CLOSE_WRITE", "a/file"),
+    ]
+    assert {event.synthetic for event in project.recorder.events} == {"startup"}
+    project.start(initial="emit").stop()
+    assert project.told == []
+
+
+def test_what_came_while_the_daemon_was_down_is_delivered_once(project):
+    project.start().stop()
+    write(project.root / "new" / "file")
+    project.start().stop()
+    assert project.told == [
+        ("CREATE|IN_ISDIR", "new"),
+        ("CREATE", "new/file"),
+        ("CLOSE_WRITE", "new/file"),
+    ]
+    project.start().stop()
+    assert project.told == []
+
+
+def test_what_the_daemon_delivered_does_not_come_again(project):
+    running = project.start()
+    write(project.root / "a" / "one")
+    write(project.root / "two")
+    (project.root / "two").rename(project.root / "a" / "three")
+    os.link(project.root / "a" / "one", project.root / "link")
+    (project.root / "symlink").symlink_to("nowhere")
+    os.mkfifo(project.root / "fifo")
+    running.stop()
+    project.start().stop()
+    assert project.told == []
+
+
+def test_a_file_that_changed_is_delivered(project):
+    file = write(project.root / "file", "old")
+    project.start().stop()
+    file.write_text("newer")
+    project.start().stop()
+    assert project.told == [("MODIFY", "file"), ("CLOSE_WRITE", "file")]
+
+
+def test_an_older_time_is_a_change(project):
+    file = write(project.root / "file")
+    project.start().stop()
+    os.utime(file, (1, 1))
+    project.start().stop()
+    assert project.told == [("MODIFY", "file"), ("CLOSE_WRITE", "file")]
+
+
+def test_what_is_gone_is_delivered_children_first(project):
+    write(project.root / "a" / "b" / "file")
+    project.start().stop()
+    shutil.rmtree(project.root / "a")
+    project.start().stop()
+    assert project.told == [
+        ("DELETE", "a/b/file"),
+        ("DELETE|IN_ISDIR", "a/b"),
+        ("DELETE|IN_ISDIR", "a"),
+    ]
+    project.start().stop()
+    assert project.told == []
+
+
+def test_a_file_that_moved_is_delivered_as_a_pair(project):
+    file = write(project.root / "a" / "file")
+    project.start().stop()
+    file.rename(project.root / "other")
+    project.start().stop()
+    assert project.told == [("MOVED_FROM", "a/file"), ("MOVED_TO", "other")]
+    origin, target = project.recorder.events
+    assert target.src_pathname == str(file)
+    assert origin.cookie == target.cookie > 0
+    project.start().stop()
+    assert project.told == []
+
+
+def test_a_file_that_moved_and_changed_is_gone_and_new(project):
+    file = write(project.root / "file")
+    project.start().stop()
+    file.rename(project.root / "other")
+    write(project.root / "other", "changed")
+    project.start().stop()
+    assert project.told == [("CREATE", "other"), ("CLOSE_WRITE", "other"), ("DELETE", "file")]
+
+
+def test_only_what_was_asked_for_is_sent(project):
+    write(project.root / "changed")
+    write(project.root / "gone")
+    write(project.root / "moved")
+    project.start("IN_CLOSE_WRITE").stop()
+    write(project.root / "changed", "again")
+    write(project.root / "new" / "file")
+    (project.root / "gone").unlink()
+    (project.root / "moved").rename(project.root / "other")
+    project.start("IN_CLOSE_WRITE").stop()
+    assert project.told == [("CLOSE_WRITE", "changed"), ("CLOSE_WRITE", "new/file")]
+    project.start("IN_CLOSE_WRITE").stop()
+    assert project.told == []
+
+
+def test_a_file_that_is_being_written_gets_its_end_from_the_kernel(project):
+    project.start().stop()
+    with (project.root / "file").open("w") as file:
+        file.write("half")
+        file.flush()
+        running = project.start()
+        assert project.told == [("CREATE", "file")]
+        file.write("whole")
+    running.stop()
+    assert project.told == [("CREATE", "file"), ("MODIFY", "file"), ("CLOSE_WRITE", "file")]
+    project.start().stop()
+    assert project.told == []
+
+
+def test_a_file_whose_end_was_not_told_gets_it_though_it_has_not_changed(project):
+    running = project.start()
+    with (project.root / "file").open("w") as file:
+        file.write("whole")
+        file.flush()
+        running.stop()
+        assert project.told == [("CREATE", "file"), ("MODIFY", "file")]
+    project.start().stop()
+    assert project.told == [("CLOSE_WRITE", "file")]
+    project.start().stop()
+    assert project.told == []
+
+
+def test_thousands_that_came_changed_went_and_moved_are_each_delivered_once(project):
+    names = [f"{number % 7}/{number:04}" for number in range(3000)]
+    for name in names:
+        write(project.root / name)
+    project.start().stop()
+    for name in names[:1000]:
+        write(project.root / name, "changed")
+    for name in names[1000:2000]:
+        (project.root / name).unlink()
+    for name in names[2000:]:
+        (project.root / name).rename(project.root / f"{name}-moved")
+    new = [f"new-{number % 10}/{number:05}" for number in range(10_000)]
+    for name in new:
+        write(project.root / name)
+    project.start().stop()
+    expected = Counter()
+    for name in names[:1000]:
+        expected.update([("MODIFY", name), ("CLOSE_WRITE", name)])
+    for name in names[1000:2000]:
+        expected.update([("DELETE", name)])
+    for name in names[2000:]:
+        expected.update([("MOVED_FROM", name), ("MOVED_TO", f"{name}-moved")])
+    for name in new:
+        expected.update([("CREATE", name), ("CLOSE_WRITE", name)])
+    expected.update([("CREATE|IN_ISDIR", f"new-{number}") for number in range(10)])
+    assert Counter(project.told) == expected
+    project.start().stop()
+    assert project.told == []
+
+
+def test_a_directory_that_moved_while_the_daemon_ran_takes_its_record_along(project):
+    write(project.root / "a" / "b" / "file")
+    running = project.start()
+    (project.root / "a").rename(project.root / "c")
+    running.stop()
+    project.start().stop()
+    assert project.told == []
+
+
+def test_a_directory_that_was_moved_out_while_the_daemon_ran_is_not_told_of_again(
+    project, tmp_path
+):
+    write(project.root / "a" / "b" / "file")
+    running = project.start()
+    (project.root / "a").rename(tmp_path / "away")
+    running.stop()
+    project.start().stop()
+    assert project.told == []
+
+
+def test_an_entry_that_does_not_catch_up_keeps_nothing(project):
+    running = project.start(catch_up=False)
+    write(project.root / "file")
+    running.stop()
+    write(project.root / "later")
+    project.start(catch_up=False, initial="emit").stop()
+    assert project.told == []
+
+
+def test_a_root_that_returns_is_compared(project, tmp_path):
+    write(project.root / "known")
+    running = project.start()
+    project.root.rename(tmp_path / "away")
+    running.sync()
+    write(tmp_path / "away" / "new")
+    (tmp_path / "away").rename(project.root)
+    wait_for(lambda: ("CLOSE_WRITE", "new") in project.told)
+    running.stop()
+    assert project.told == [("CREATE", "new"), ("CLOSE_WRITE", "new")]
+    assert {event.synthetic for event in project.recorder.events} == {"new-directory"}
+
+
+def test_a_root_that_is_not_there_says_nothing_of_its_files(project, tmp_path):
+    write(project.root / "file")
+    project.start(missing="wait").stop()
+    project.root.rename(tmp_path / "away")
+    project.start(missing="wait").stop()
+    assert project.told == []
+    (tmp_path / "away").rename(project.root)
+    project.start(missing="wait").stop()
+    assert project.told == []
+
+
+def test_a_single_file_is_compared(project, watching):
+    file = write(project.root / "file")
+    project.root = file
+    project.start(recursive=False).stop()
+    file.write_text("changed")
+    project.start(recursive=False).stop()
+    assert project.told == [("MODIFY", "."), ("CLOSE_WRITE", ".")]
+    project.start(recursive=False).stop()
+    assert project.told == []
+
+
+def test_a_directory_that_cannot_be_read_says_nothing_of_its_files(project):
+    if os.geteuid() == 0:
+        pytest.skip("root may read everything")
+    write(project.root / "a" / "b" / "file")
+    project.start().stop()
+    (project.root / "a").chmod(0)
+    try:
+        project.start().stop()
+        assert project.told == []
+    finally:
+        (project.root / "a").chmod(0o700)
+
+
+def test_our_own_listing_makes_no_events(project):
+    for number in range(20):
+        write(project.root / str(number) / "file")
+    project.start("ALL_EVENTS").stop()
+    project.start("ALL_EVENTS").stop()
+    assert project.told == []
+
+
+@pytest.mark.parametrize(
+    ("on_failure", "again"), [("skip", []), ("hold", [("CLOSE_WRITE", "file")])]
+)
+def test_what_was_given_up_counts_as_delivered_or_is_held(project, on_failure, again):
+    running = project.start("IN_CLOSE_WRITE", on_failure=on_failure)
+    project.recorder.error = InotifierError("not today")
+    write(project.root / "file")
+    running.stop()
+    project.recorder.error = None
+    project.start("IN_CLOSE_WRITE", on_failure=on_failure).stop()
+    assert project.told == again
+    project.start("IN_CLOSE_WRITE", on_failure=on_failure).stop()
+    assert project.told == []
+
+
+def test_what_is_kept_is_closed_with_the_state(project):
+    project.start().stop()
+    state = State(project.state)
+    state.open()
+    assert state.problem == ""
+    state.close()
