@@ -10,6 +10,7 @@ import asyncio
 import ctypes
 import logging
 import os
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -262,16 +263,48 @@ class Service(Peer):
             processor_name=type(self._processor).__name__,
             origin=type(self._processor),
         )
-        self._service = self._make_service([entry])
+        self._service = self._make_service([entry], state=self.make_state())
         self._service.watch(announce=lambda line: None)
+
+    def make_state(self) -> Any:
+        """Return what keeps what was delivered, None to keep nothing."""
+        return None
 
     def run(self, done: Callable[[], bool]) -> None:
         self._service.run()
+        self.serve(done)
+
+    def serve(self, done: Callable[[], bool]) -> None:
+        """Let it run until `done`, then end it."""
         while not done():
             self.overflows = self._service.overflows
             time.sleep(POLL)
         self._service.finish()
         self._service.drained(timeout=10)
+
+
+class Recording(Service):
+    """The same with state: what has been delivered is written, a second later at the latest."""
+
+    def make_state(self) -> Any:
+        """Return a new state."""
+        from inotifier.state import State
+
+        self._directory = tempfile.TemporaryDirectory()
+        self._state = State(Path(self._directory.name) / "state.sqlite3")
+        self._state.open()
+        return self._state
+
+    def watch(self, path: str, mask: int, recursive: bool) -> None:
+        super().watch(path, mask, recursive)
+        self._service.run()
+        while self._service.catching_up:
+            time.sleep(POLL)
+
+    def run(self, done: Callable[[], bool]) -> None:
+        self.serve(done)
+        self._state.close()
+        self._directory.cleanup()
 
 
 def signaler() -> Any:
@@ -435,4 +468,5 @@ PEERS: dict[str, type[Peer]] = {
     "django-inotifier": Notifier,
     "django-inotifier, receiver": NotifierReceiver,
     "django-inotifier, service": Service,
+    "django-inotifier, service with state": Recording,
 }

@@ -20,8 +20,7 @@ NEEDED = IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO
 """What is watched for besides the mask of an entry, so that its record does not go stale."""
 
 _TELLING = IN_CREATE | IN_MODIFY | IN_CLOSE_WRITE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO
-_ENDING = IN_CLOSE_WRITE | IN_MOVED_TO
-_LEAVING = IN_DELETE | IN_MOVED_FROM
+_MOVING = IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO
 
 _MEMORY = 1024
 """Files on their way to another name; the other end of some never comes."""
@@ -46,6 +45,7 @@ class Books:
         self._asks_for_arrivals = bool(mask & IN_MOVED_TO)
         self._moving: dict[int, Seen | None] = {}
         self._last: tuple[float, str, os.stat_result | None] = (0.0, "", None)
+        self._recorded: tuple[os.stat_result | None, bool] = (None, False)
 
     def look(self, event: Event) -> os.stat_result | None:
         """Return what is to be seen of the event's path before it is delivered.
@@ -66,26 +66,39 @@ class Books:
         mask = event.mask
         if not mask & _TELLING:
             return
-        if event.dir and mask & (_LEAVING | IN_MOVED_TO):
+        if status is None or mask & _MOVING:
+            self._moved(event, status)
+            return
+        complete = bool(mask & IN_CLOSE_WRITE) or self.is_complete(status)
+        # Of one look, the second event tells nothing new unless it is the end.
+        recorded, was_complete = self._recorded
+        if status is not recorded or complete is not was_complete:
+            self._recorded = (status, complete)
+            self.ledger.record(event.pathname, Seen.of(status, complete=complete))
+
+    def _moved(self, event: Event, status: os.stat_result | None) -> None:
+        mask = event.mask
+        if event.dir and mask & _MOVING:
             self._directory(event, status)
         elif mask & IN_MOVED_FROM and not self._asks_for_arrivals:
             self._remember(event.cookie, self.ledger.get(event.pathname))
         if status is None:
             self.ledger.record(event.pathname, None)
-        elif not mask & _LEAVING:
-            self.ledger.record(event.pathname, Seen.of(status, complete=self._ends(event, status)))
+        elif mask & IN_MOVED_TO:
+            self.ledger.record(event.pathname, Seen.of(status, complete=self._has_come(event)))
 
     def is_complete(self, status: os.stat_result) -> bool:
         """Tell whether a file that was created with `status` has no end of its writing to come."""
         # A second hard link is made of a file that is there already.
         return not self._asks_for_ends or not stat.S_ISREG(status.st_mode) or status.st_nlink > 1
 
-    def _ends(self, event: Event, status: os.stat_result) -> bool:
-        if event.mask & IN_MOVED_TO and not self._asks_for_arrivals:
-            # Nobody was told of the file under its new name, so nothing has ended by that.
-            before = self._moving.pop(event.cookie, None)
-            return before is None or before.complete
-        return bool(event.mask & _ENDING) or self.is_complete(status)
+    def _has_come(self, event: Event) -> bool:
+        """Tell whether the file that was renamed is complete."""
+        if self._asks_for_arrivals:
+            return True
+        # Nobody was told of the file under its new name, so nothing has ended by that.
+        before = self._moving.pop(event.cookie, None)
+        return before is None or before.complete
 
     def _directory(self, event: Event, status: os.stat_result | None) -> None:
         """Take what is recorded below a directory along with it."""

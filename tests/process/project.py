@@ -106,6 +106,7 @@ class Project:
             "INSTALLED_APPS": ["inotifier", "app.apps.App"],
             "USE_TZ": True,
             "PROJECT_PATH": "run",
+            "INOTIFIER_RETRIES": 0,
             "INOTIFIER_DAEMON_STDOUT": "log/out",
             "INOTIFIER_DAEMON_STDERR": "log/err",
             "INOTIFIER_WATCH_PATHS": [("incoming", "IN_CLOSE_WRITE", SIGNALER)],
