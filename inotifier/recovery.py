@@ -28,8 +28,9 @@ from inotifier.events import (
     IN_MOVED_TO,
     Event,
 )
+from inotifier.notifier import Batch, Subscription
 from inotifier.state import Ledger, Seen
-from inotifier.watches import Entry
+from inotifier.watches import Entry, Watch
 from inotifier.writers import Writers, writers_of
 
 _PORTION = 1000
@@ -101,10 +102,26 @@ class Difference(NamedTuple):
 
 
 class Missed(Question):
-    """Asks what has become of a path."""
+    """Asks what has become of a path.
+
+    Args:
+        difference: that path, and where it was before.
+        books: what is recorded of it.
+        watch: the entry, which the events carry.
+        reason: why they are made.
+    """
 
     __slots__ = ("books",)
-    books: Books
+
+    def __init__(self, difference: Difference, books: Books, watch: Watch, reason: str) -> None:
+        super().__init__(
+            mask=0,
+            path=difference.path,
+            src_pathname=difference.source,
+            synthetic=reason,
+            watch=watch,
+        )
+        self.books = books
 
     def answer(self) -> list[Event]:
         """Return the events that were missed; record what nobody asked for."""
@@ -185,17 +202,13 @@ class Missed(Question):
         )
 
 
-def missed(difference: Difference, entry: Entry, books: Books, reason: str) -> Missed:
-    """Return the question about `difference`, for the events of `entry`."""
-    question = Missed(
-        mask=0,
-        path=difference.path,
-        src_pathname=difference.source,
-        synthetic=reason,
-        watch=entry.watch,
-    )
-    question.books = books
-    return question
+def questions(
+    handler: Handler, books: Books, differences: Iterable[Difference], reason: str
+) -> Batch:
+    """Return what asks about `differences`, for the events of `handler`, whose books these are."""
+    entry = handler.entry
+    subscription = Subscription(entry.path, entry.mask, watch=entry.watch, handler=handler)
+    return [(subscription, Missed(one, books, entry.watch, reason)) for one in differences]
 
 
 class Comparison:
@@ -361,33 +374,32 @@ class Recovery:
 
     Args:
         list_directory: lists a directory.
-        after_queue: calls a function once what the kernel has queued by now is decoded.
-        put: takes questions, as events, to deliver.
-        has_room: tells whether it may be given more of them.
+        after_queue: calls a function once what the kernel has queued by now is decoded, with the
+            batch to which questions are added.
+        has_room: tells whether there may be more of them.
         since: a `dividing_moment` before the watches stood.
     """
 
     def __init__(
         self,
         list_directory: List,
-        after_queue: Callable[[Callable[[], None]], object],
-        put: Callable[[Handler, list[Missed]], object],
+        after_queue: Callable[[Callable[[Batch], None]], object],
         has_room: Callable[[], bool],
         since: float,
     ) -> None:
         self._since = since
         self._list = list_directory
         self._after_queue = after_queue
-        self._put = put
         self._has_room = has_room
         self._asked: queue.SimpleQueue[_Request] = queue.SimpleQueue()
         self._waiting: dict[Handler, _Request] = {}
+        self._behind = 0
         self._running: tuple[_Request, Iterator[list[Difference]]] | None = None
 
     @property
     def busy(self) -> bool:
         """True while there is something to compare."""
-        return bool(self._running or self._waiting or not self._asked.empty())
+        return bool(self._running or self._waiting or self._behind or not self._asked.empty())
 
     def request(self, handlers: Iterable[Handler], reason: str) -> None:
         """Compare for `handlers`, from any thread; the events say `reason`."""
@@ -419,8 +431,9 @@ class Recovery:
         if portion is None:
             self._running = None
         elif portion:
+            self._behind += 1
             self._after_queue(partial(self._ask, request, portion))
 
-    def _ask(self, request: _Request, differences: Iterable[Difference]) -> None:
-        entry, books, reason = request.handler.entry, request.books, request.reason
-        self._put(request.handler, [missed(one, entry, books, reason) for one in differences])
+    def _ask(self, request: _Request, differences: Iterable[Difference], batch: Batch) -> None:
+        self._behind -= 1
+        batch += questions(request.handler, request.books, differences, request.reason)

@@ -6,8 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from inotifier.dispatcher import Dispatcher, Handler
-from inotifier.notifier import Subscription
-from inotifier.recovery import Comparison, Difference, dividing_moment, missed
+from inotifier.recovery import Comparison, Difference, dividing_moment, questions
 from inotifier.service import make_handlers
 from inotifier.state import State
 from inotifier.watches import Entry
@@ -52,15 +51,11 @@ class Scan:
             raise
 
     def _deliver_to(self, handler: Handler) -> None:
-        entry = handler.entry
-        subscription = Subscription(entry.path, entry.mask, watch=entry.watch, handler=handler)
         for portion in self._portions(handler, dry=False):
             while self._dispatcher.depth > self._queue_size:
                 time.sleep(0.05)
             if handler.books is not None and portion:
-                books = handler.books
-                questions = [missed(one, entry, books, "scan") for one in portion]
-                self._dispatcher.put([(subscription, question) for question in questions])
+                self._dispatcher.put(questions(handler, handler.books, portion, "scan"))
 
     def _portions(self, handler: Handler, *, dry: bool) -> Iterator[list[Difference]]:
         if handler.books is None:

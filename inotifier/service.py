@@ -20,7 +20,7 @@ from inotifier.event_processors import send
 from inotifier.events import IN_DELETE_SELF, UNASKED, Event, printable
 from inotifier.exceptions import InotifierError
 from inotifier.notifier import Inotify, Keeper, KeeperStage, Methods, Reader, Subscription
-from inotifier.recovery import Missed, Recovery, dividing_moment
+from inotifier.recovery import Recovery, dividing_moment
 from inotifier.signals import path_lost
 from inotifier.state import State
 from inotifier.watches import Entry
@@ -61,7 +61,6 @@ class Service:
         self._recovery = Recovery(
             self._keeper.list_quietly,
             self._keeper.after_queue,
-            self._put_questions,
             self._has_room,
             self._since,
         )
@@ -214,10 +213,6 @@ class Service:
             limits.described("max_queued_events"),
         )
         self._recovery.request(self.handlers, "overflow")
-
-    def _put_questions(self, handler: Handler, questions: list[Missed]) -> None:
-        subscription = self._subscription(handler)
-        self._dispatcher.put([(subscription, question) for question in questions])
 
     def _lost(self, subscription: Subscription) -> None:
         """Send `path_lost`, in its turn among the events."""

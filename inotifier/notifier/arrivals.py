@@ -76,7 +76,7 @@ class _Listing(NamedTuple):
     child: bytes = b""
     expected: set[int] | None = None
     again: bool = False
-    act: Callable[[], object] | None = None
+    act: Callable[[Batch], object] | None = None
 
 
 class Arrivals:
@@ -170,8 +170,8 @@ class Arrivals:
         self._open.append(_Listing(wd, name, again=True))
         self.close()
 
-    def call_later(self, act: Callable[[], object]) -> None:
-        """Call `act` once what is queued by now is handled."""
+    def call_later(self, act: Callable[[Batch], object]) -> None:
+        """Call `act`, with the batch as far as it is, once what is queued by now is handled."""
         self._open.append(_Listing(-1, act=act))
         self.close()
 
@@ -219,7 +219,7 @@ class Arrivals:
     def _settle(self, listing: _Listing, batch: Batch) -> None:
         """End what `listing` began."""
         if listing.act is not None:
-            listing.act()
+            listing.act(batch)
             return
         held = self._held.get(listing.wd)
         node = self._keeper.tree.nodes.get(listing.wd)

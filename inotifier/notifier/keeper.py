@@ -374,9 +374,13 @@ class Keeper:
         finally:
             self.arrivals.close()
 
-    def after_queue(self, call: Callable[[], object]) -> None:
-        """Have `call` called once what the kernel has queued by now is decoded."""
-        self.arrivals.call_later(call)
+    def after_queue(self, add: Callable[[Batch], object]) -> None:
+        """Have `add` called once what the kernel has queued by now is decoded.
+
+        It gets the batch with the last of that, to which it may add.
+        """
+        # Twice: a directory that is found among that has a fence of its own, behind the first.
+        self.arrivals.call_later(lambda batch: self.arrivals.call_later(add))
 
     # Time
 

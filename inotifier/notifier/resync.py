@@ -85,7 +85,7 @@ class Resync:
         self._ahead = False
         self._keeper.arrivals.call_later(self._close_window)
 
-    def _close_window(self) -> None:
+    def _close_window(self, batch: Batch) -> None:
         self._windows -= 1
         for node in self._missed:
             if self._keeper.tree.nodes.get(node.wd) is node:

@@ -341,3 +341,24 @@ def test_what_is_kept_is_closed_with_the_state(project):
     state.open()
     assert state.problem == ""
     state.close()
+
+
+def test_what_the_kernel_tells_of_as_well_is_delivered_once(project, watching):
+    project.start().stop()
+    fields = {"recursive": True, "name": "the inbox"}
+    entry = (project.root, MASK, project.recorder, fields)
+    running = watching(entry, state=project.state, run=False)
+    for number in range(100):
+        write(project.root / str(number % 10) / str(number))
+    running.run()
+    for number in range(100, 200):
+        write(project.root / str(number % 10) / str(number))
+    running.catch_up()
+    running.stop()
+    assert [count for count in Counter(project.told).values() if count > 1] == [
+        count
+        for (name, _), count in Counter(project.told).items()
+        if name == "MODIFY" and count > 1
+    ]
+    assert sum(name == "CLOSE_WRITE" for name, _ in project.told) == 200
+    assert not any(event.synthetic == "startup" for event in project.recorder.events)
