@@ -7,19 +7,17 @@ from pathlib import Path
 
 from django.dispatch import receiver
 
-from inotifier.event_processors import AllEventsSignaler, CreateViaChunksSignaler
+from inotifier.event_processors import CreateViaChunksSignaler
 from inotifier.events import printable
-from inotifier.signals import in_close_write, in_create, in_moved_to
+from inotifier.signals import file_ready, in_create
 from intake.models import Arrival
 
 logger = logging.getLogger(__name__)
 
 
-@receiver([in_close_write, in_moved_to], sender=AllEventsSignaler)
+@receiver(file_ready)
 def record_arrival(event, **kwargs):
     """Keep a row for each file in incoming/."""
-    if event.dir:
-        return
     name = printable(event.name)  # whatever bytes it holds, a database and a log take this
     try:
         size, sha256, lines = _measure(Path(event.pathname))

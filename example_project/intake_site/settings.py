@@ -77,12 +77,14 @@ INOTIFIER_DAEMON_STDERR = BASE_DIR / "var" / "daemon.log"
 
 # One entry for each directory, in three of the forms that an entry may have.
 INOTIFIER_WATCH_PATHS = [
-    # A tuple: path, events, processor. The receiver is in intake/receivers.py. A file arrives
-    # by being written here (IN_CLOSE_WRITE) or by being moved here when it is done (IN_MOVED_TO).
+    # A tuple: path, events (None: what the processor needs), processor, further fields. What is
+    # there before the daemon runs for the first time is handled, too. The receiver is in
+    # intake/receivers.py.
     (
         BASE_DIR / "incoming",
-        "IN_CLOSE_WRITE|IN_MOVED_TO",
-        "inotifier.event_processors.AllEventsSignaler",
+        None,
+        "inotifier.event_processors.FileReadySignaler",
+        {"initial": "emit", "options": {"dotfiles": False}},
     ),
     # A dict: the processor is the project's own, in intake/event_processors.py.
     {
