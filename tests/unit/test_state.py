@@ -234,7 +234,7 @@ def test_others_leaves_out_what_was_visited(ledger):
 
 
 def test_others_tolerates_writing_meanwhile(ledger, state, monkeypatch):
-    monkeypatch.setattr("inotifier.state._PAGE", 3)
+    monkeypatch.setattr("inotifier.state.ledger._PAGE", 3)
     names = {f"{ROOT}/{n // 10}/{n}" for n in range(100)}
     for name in names:
         ledger.record(name, FILE)
@@ -532,7 +532,7 @@ def test_a_directory_without_permission_is_no_end(tmp_path, opened, mode, prepar
 
 def test_a_file_that_another_process_holds_is_a_problem(opened, path, monkeypatch):
     opened(path).close()
-    monkeypatch.setattr("inotifier.state._PATIENCE", 0.1)
+    monkeypatch.setattr("inotifier.state.tables._PATIENCE", 0.1)
     holder = sqlite3.connect(path, isolation_level=None)
     try:
         holder.execute("BEGIN IMMEDIATE")
@@ -705,9 +705,9 @@ def test_a_full_disk_is_waited_for(tmp_path):
 
 def test_too_many_unwritten_records_are_dropped(opened, path, monkeypatch, caplog):
     caplog.set_level(logging.INFO, "inotifier")
-    monkeypatch.setattr("inotifier.state._MOST_UNWRITTEN", 10)
-    monkeypatch.setattr("inotifier.state._PATIENCE", 0.01)
-    monkeypatch.setattr("inotifier.state._LONGEST_PAUSE", 0.1)
+    monkeypatch.setattr("inotifier.state.backlog._MOST_UNWRITTEN", 10)
+    monkeypatch.setattr("inotifier.state.tables._PATIENCE", 0.01)
+    monkeypatch.setattr("inotifier.state.state._LONGEST_PAUSE", 0.1)
     state = opened(path)
     ledger = state.ledger("in", ROOT)
     holder = sqlite3.connect(path, isolation_level=None)
