@@ -19,7 +19,9 @@ from inotifier.state import Ledger, Seen
 NEEDED = IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO
 """What is watched for besides the mask of an entry, so that its record does not go stale."""
 
-_TELLING = IN_CREATE | IN_MODIFY | IN_CLOSE_WRITE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO
+TOLD = IN_CREATE | IN_MODIFY | IN_CLOSE_WRITE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO
+"""Events that tell of what is recorded."""
+
 _MOVING = IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO
 
 _MEMORY = 1024
@@ -48,13 +50,11 @@ class Books:
         self._recorded: tuple[os.stat_result | None, bool] = (None, False)
 
     def look(self, event: Event) -> os.stat_result | None:
-        """Return what is to be seen of the event's path before it is delivered.
+        """Return what is to be seen of the event's path before it, one of `TOLD`, is delivered.
 
         The events of one file come in runs. Those that were read together all happened before the
         first of them is delivered, so one look serves them.
         """
-        if not event.mask & _TELLING:
-            return None
         timestamp, path, status = self._last
         if path != event.pathname or timestamp != event.timestamp:
             status = look_at(event.pathname)
@@ -64,8 +64,6 @@ class Books:
     def delivered(self, event: Event, status: os.stat_result | None) -> None:
         """Record that `event` was delivered, or had not to be; `look` gave `status` before."""
         mask = event.mask
-        if not mask & _TELLING:
-            return
         if status is None or mask & _MOVING:
             self._moved(event, status)
             return

@@ -7,7 +7,7 @@ import logging
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from inotifier.books import Books
+from inotifier.books import TOLD, Books
 from inotifier.dispatcher.loops import TELLING, Loops
 from inotifier.dispatcher.own_writes import OwnWrites
 from inotifier.dispatcher.process import end_child, is_child, refresh_connections
@@ -103,7 +103,7 @@ class Handler:
         Returns:
             When to call again; None if the event is done with.
         """
-        books = self.books
+        books = self.books if event.mask & TOLD else None
         look = books.look(event) if books is not None else None
         is_asked = event.mask & self.asked
         if is_asked and self.own_writes is not None:
