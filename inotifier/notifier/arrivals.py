@@ -216,6 +216,16 @@ class Arrivals:
         for fence in list(self._behind):
             self.pass_fence(fence, batch)
 
+    def lose_all_fences(self, batch: Batch) -> None:
+        """Stop waiting for fences, as they may have been lost; who is to be called still waits."""
+        for fence in list(self._behind):
+            for one in self._behind.pop(fence):
+                if one.act is not None:
+                    self._open.append(one)
+                else:
+                    self._settle(one, batch)
+        self.close()
+
     def _settle(self, listing: _Listing, batch: Batch) -> None:
         """End what `listing` began."""
         if listing.act is not None:

@@ -168,7 +168,7 @@ class Decoder:
             event = Event(mask=mask, watch=subscription.watch, timestamp=now)
             batch.append((subscription, event))
         # Marks may be among what was dropped.
-        self._keeper.arrivals.pass_all_fences(batch)
+        self._keeper.arrivals.lose_all_fences(batch)
 
 
 def _asked(hot: Hot, mask: int) -> tuple[Place, ...]:
