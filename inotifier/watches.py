@@ -436,8 +436,7 @@ def _feedback_loops(entries: Sequence[Entry]) -> Iterator[Problem]:
     ]
     for entry in entries:
         for what, file, mask in own_files:
-            seen = (os.path.realpath(file), os.path.realpath(file.parent))
-            if os.path.realpath(entry.path) in seen and entry.mask & mask and not _is_device(file):
+            if entry.mask & mask and _sees(entry, file) and not _is_device(file):
                 yield Problem(
                     id="inotifier.E011",
                     message=f"the daemon writes {what}, {printable(str(file))}, "
@@ -445,6 +444,13 @@ def _feedback_loops(entries: Sequence[Entry]) -> Iterator[Problem]:
                     hint="Put the daemon's files elsewhere: PROJECT_PATH, INOTIFIER_STATE_DIR, "
                     "INOTIFIER_DAEMON_STDOUT and INOTIFIER_DAEMON_STDERR say where.",
                 )
+
+
+def _sees(entry: Entry, file: Path) -> bool:
+    root, path = os.path.realpath(entry.path), os.path.realpath(file)
+    parent = os.path.realpath(file.parent)
+    below = entry.watch.recursive and f"{parent}/".startswith(f"{root.rstrip('/')}/")
+    return below or root in (path, parent)
 
 
 def _too_many_directories(entries: Sequence[Entry]) -> Iterator[Problem]:

@@ -281,3 +281,35 @@ def test_a_generator_of_entries_can_be_read_twice(settings):
     settings.INOTIFIER_WATCH_PATHS = (path for path in ["/a", "/b"])
     assert conf.watch_paths == ["/a", "/b"]
     assert conf.watch_paths == ["/a", "/b"]
+
+
+def test_what_is_missed_is_delivered_by_default(settings):
+    assert conf.catch_up is True
+    settings.INOTIFIER_CATCH_UP = False
+    assert conf.catch_up is False
+
+
+def test_delivery_has_defaults(settings):
+    del settings.INOTIFIER_RETRIES
+    assert (conf.workers, conf.queue_size, conf.retries) == (1, 1_000_000, 3)
+    assert conf.retry_delay == 1.0
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("INOTIFIER_WORKERS", [0, -1, True, "2", 1.0]),
+        ("INOTIFIER_QUEUE_SIZE", [0, None, "many"]),
+        ("INOTIFIER_RETRIES", [-1, False, 0.5]),
+    ],
+)
+def test_a_count_is_a_whole_number(settings, name, values):
+    for value in values:
+        setattr(settings, name, value)
+        with pytest.raises(ConfigurationError, match=f"setting {name} is .* a whole number, "):
+            getattr(conf, name.removeprefix("INOTIFIER_").lower())
+
+
+def test_the_state_lies_beside_the_status(settings, tmp_path):
+    settings.INOTIFIER_STATE_DIR = tmp_path
+    assert conf.state_file == tmp_path / "inotifier.state.sqlite3"

@@ -297,6 +297,16 @@ PROBLEMS = {
         "the field missing of entry 1 is 'ignore'",
         "It should be one of 'error', 'wait', 'create'.",
     ),
+    "E014 initial": Case(
+        entry(initial="all"),
+        "the field initial of entry 1 is 'all'",
+        "It should be one of 'ignore', 'emit'.",
+    ),
+    "E014 on_failure": Case(
+        entry(on_failure="keep"),
+        "the field on_failure of entry 1 is 'keep'",
+        "It should be one of 'skip', 'hold'.",
+    ),
     "E014 type": Case(
         entry(recursive=1),
         "the field recursive of entry 1 is 1",
@@ -599,6 +609,14 @@ def test_e011_sees_through_a_symbolic_link(settings, tmp_path):
     assert [problem.id for problem in inspect_settings()[1]] == ["inotifier.E011"]
 
 
+def test_e011_in_a_directory_below_a_recursive_entry(settings, tmp_path):
+    settings.INOTIFIER_STATE_DIR = tmp_path / "a" / "b"
+    settings.INOTIFIER_WATCH_PATHS = [Watch(tmp_path, "ALL_EVENTS", PRINTER, recursive=True)]
+    assert {problem.id for problem in inspect_settings()[1]} == {"inotifier.E011"}
+    settings.INOTIFIER_WATCH_PATHS = [Watch(tmp_path, "ALL_EVENTS", PRINTER)]
+    assert inspect_settings()[1] == []
+
+
 def test_e011_a_log_of_logging(settings, tmp_path):
     settings.LOGGING = {
         "version": 1,
@@ -655,6 +673,11 @@ def test_the_null_device_may_lie_in_a_watched_directory(settings):
         ("INOTIFIER_USER", "no-such-user"),
         ("INOTIFIER_GROUP", "no-such-group"),
         ("INOTIFIER_SHUTDOWN_TIMEOUT", "30"),
+        ("INOTIFIER_CATCH_UP", "yes"),
+        ("INOTIFIER_WORKERS", 0),
+        ("INOTIFIER_QUEUE_SIZE", 1.5),
+        ("INOTIFIER_RETRIES", -1),
+        ("INOTIFIER_RETRY_DELAY", "1"),
     ],
 )
 def test_e012_every_setting_is_checked(settings, tmp_path, name, value):
