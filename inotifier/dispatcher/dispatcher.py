@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from inotifier.dispatcher.handler import Handler, Wait
 from inotifier.dispatcher.order import Delivery, Order, Question
@@ -18,10 +19,15 @@ from inotifier.dispatcher.process import (
     refresh_connections,
     this_one_delivers,
 )
-from inotifier.events import Event
+from inotifier.events import Event, printable
 from inotifier.notifier import Batch
 
+logger = logging.getLogger(__name__)
+
 _Timer = tuple[float, int, Delivery]
+
+_LONGEST_WAIT = 3600.0
+"""Seconds; what is waited for may lie further ahead than a lock can wait."""
 
 
 class Dispatcher:
@@ -78,10 +84,10 @@ class Dispatcher:
 
     def put(self, batch: Batch) -> None:
         """Queue `batch`; never blocks. The handler of its subscriptions is a `Handler`."""
-        for subscription, event in batch:
-            if subscription.handler.asks_for(event):
-                subscription.handler.seen += 1
         with self._lock:
+            for subscription, event in batch:
+                if subscription.handler.asks_for(event):
+                    subscription.handler.seen += 1
             self._put += len(batch)
         self._queue.put(batch)
 
@@ -91,8 +97,11 @@ class Dispatcher:
 
     def join(self, timeout: float) -> bool:
         """Wait `timeout` seconds for the end; tell whether it came."""
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
+        deadline = time.monotonic() + timeout
+        threads = (self._thread, *self._workers)
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        return not any(thread.is_alive() for thread in threads)
 
     def only_waits_until(self) -> float | None:
         """Return the time on the clock before which nothing can be delivered, None if there is.
@@ -100,8 +109,8 @@ class Dispatcher:
         That is so if all that is left waits to be delivered again, or for what does.
         """
         with self._lock:
-            heads = {id(delivery) for _, _, delivery in self._timers}
-            if self._timers and self._queue.empty() and self._order.only_waits_for(heads):
+            # What is in a queue, or in the hands of the only thread, is in no order.
+            if self._timers and self.depth == len(self._order) and self._order.only_sleeps:
                 return self._timers[0][0]
         return None
 
@@ -114,9 +123,11 @@ class Dispatcher:
     # The thread of the queue
 
     def _run(self) -> None:
-        _surviving_forks(self._loop)
-        for _ in self._workers:
-            self._free.put(None)
+        try:
+            _surviving_forks(self._loop)
+        finally:
+            for _ in self._workers:
+                self._free.put(None)
 
     def _loop(self) -> None:
         while not self._abandoned and not (self._finishing and not self.depth):
@@ -131,11 +142,11 @@ class Dispatcher:
             batch = []
         if batch is None:
             self._finishing = True
-        elif batch:
+        elif batch or self._timers:
             refresh_connections()
             self._deliver(batch)
+            self._resume()
             refresh_connections()
-        self._resume()
 
     def _deliver(self, batch: Batch) -> None:
         alone, order = not self._workers, self._order
@@ -151,7 +162,7 @@ class Dispatcher:
                     self._wait_with(handler, event, wait)
             else:
                 self._add(handler, event)
-            if self._timers:
+            if self._timers and self._timers[0][0] <= self._clock():
                 self._resume()
 
     def _add(self, handler: Handler, event: Event) -> None:
@@ -159,8 +170,8 @@ class Dispatcher:
         delivery = Delivery(handler, event)
         with self._lock:
             self._order.add(delivery)
-            first = delivery.is_first
-        if first:
+            is_free = delivery.is_free
+        if is_free:
             self._set_free([delivery])
 
     def _wait_with(self, handler: Handler, event: Event, wait: Wait) -> None:
@@ -168,18 +179,22 @@ class Dispatcher:
         delivery = Delivery(handler, event)
         with self._lock:
             self._order.add(delivery)
-            self._schedule(delivery, wait)
+            self._schedule(delivery, wait)  # alone: nothing else is under way
 
     # Timers
 
-    def _schedule(self, delivery: Delivery, wait: Wait) -> None:
+    def _schedule(self, delivery: Delivery, wait: Wait) -> list[Delivery]:
+        """Put `delivery` aside for a time; return what may be delivered now."""
         delivery.tried += wait.failed
         due = self._clock() + wait.seconds
         heapq.heappush(self._timers, (due, next(self._numbers), delivery))
+        return self._order.sleep(delivery)
 
     def _time_to_timer(self) -> float | None:
         with self._lock:
-            return max(0.0, self._timers[0][0] - self._clock()) if self._timers else None
+            if not self._timers:
+                return None
+            return min(max(0.0, self._timers[0][0] - self._clock()), _LONGEST_WAIT)
 
     def _resume(self) -> None:
         """Deliver again what is due."""
@@ -188,6 +203,7 @@ class Dispatcher:
             now = self._clock()
             while self._timers and self._timers[0][0] <= now:
                 due.append(heapq.heappop(self._timers)[2])
+                self._order.wake(due[-1])
         self._set_free(due)
 
     # What may be delivered now
@@ -205,7 +221,7 @@ class Dispatcher:
         """Deliver; return what may be delivered now that it is done."""
         event = delivery.event
         if isinstance(event, Question):
-            events = event.answer()
+            events = _answer(event)
             with self._lock:
                 delivery.handler.seen += len(events)
                 self._put += len(events)
@@ -214,10 +230,9 @@ class Dispatcher:
         wait = delivery.handler.attempt(event, delivery.tried)
         with self._lock:
             if wait is not None:
-                self._schedule(delivery, wait)
                 if self._workers:
                     self._queue.put([])  # the thread of the queue may have to wake earlier now
-                return []
+                return self._schedule(delivery, wait)
             self._done += 1
             return self._order.end(delivery)
 
@@ -236,6 +251,17 @@ class Dispatcher:
             if self._finishing and not self.depth:
                 self._queue.put([])
         close_connections()
+
+
+def _answer(question: Question) -> Sequence[Event]:
+    try:
+        return question.answer()
+    except Exception:  # what is wrong with one path must not end the delivery of others
+        logger.exception(
+            "cannot tell what has become of %s; it is looked at again by the next comparison",
+            printable(question.pathname),
+        )
+        return []
 
 
 def _thread(name: str, run: Callable[[], None]) -> threading.Thread:

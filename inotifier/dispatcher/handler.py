@@ -20,6 +20,10 @@ from inotifier.watches import Entry
 logger = logging.getLogger(__name__)
 
 
+_MOST_DOUBLINGS = 64
+"""Beyond, a delay is for ever, or 0."""
+
+
 class Wait(NamedTuple):
     """An event is to be delivered again.
 
@@ -114,10 +118,11 @@ class Handler:
                 is_asked = 0
         if is_asked:
             # Kept apart from the event, which the processor may change.
-            self.last_event = (event.mask, event.pathname, event.timestamp)
+            last = self.last_event = (event.mask, event.pathname, event.timestamp)
             try:
                 self.methods[event.mask](event)
             except BaseException as exc:  # sys.exit() too: it must not harm others
+                event.mask, event.pathname, _ = last
                 wait = self._failed(event, exc, tried)
                 if wait is not None:
                     return wait
@@ -127,6 +132,8 @@ class Handler:
                 if is_child():
                     end_child()
                 self.delivered += 1
+                if books is not None:
+                    event.mask, event.pathname, _ = last
                 if event.mask & TELLING:
                     self._loops.note(event)
         if books is not None:
@@ -143,7 +150,8 @@ class Handler:
             return Wait(exc.after, failed=False)
         wait = None
         if tried < self.retries.number:
-            wait = Wait(self.retries.delay * 2**tried, failed=True)
+            doubled = 2.0 ** min(tried, _MOST_DOUBLINGS)
+            wait = Wait(self.retries.delay * doubled, failed=True)
             self.retried += 1
         self._log(event, exc, f", again in {wait.seconds:g} s" if wait else "")
         if wait is None:
@@ -152,11 +160,18 @@ class Handler:
         return wait
 
     def _tell(self, event: Event, exc: BaseException) -> None:
-        """Send `delivery_failed`."""
+        """Send `delivery_failed`; its receivers, too, may raise what they like."""
         processor = self.entry.processor
-        delivery_failed.send_robust(
-            sender=type(processor), event=event, processor=processor, exception=exc
-        )
+        try:
+            delivery_failed.send_robust(
+                sender=type(processor), event=event, processor=processor, exception=exc
+            )
+        except BaseException as second:  # of an Exception, Django has written itself
+            if is_child():
+                raise
+            logger.error("a receiver of delivery_failed raised %r", second, exc_info=second)
+        if is_child():
+            end_child()
 
     def _log(self, event: Event, exc: BaseException, then: str) -> None:
         if isinstance(exc, ReceiversFailed):
@@ -166,14 +181,13 @@ class Handler:
             ]
         else:
             failures = [(f"processor {self.entry.processor_name}", exc)]
-        mask, pathname, _ = self.last_event or (event.mask, event.pathname, 0.0)
         for who, reason in failures:
             with contextlib.suppress(Exception):  # a handler of the user's that raises, too
                 logger.error(
                     "%s failed on %s of %s (watch %s)%s: %r",
                     who,
-                    mask_names(mask),
-                    printable(pathname) or "no path",
+                    mask_names(event.mask),
+                    printable(event.pathname) or "no path",
                     printable(self.entry.name),
                     then,
                     reason,

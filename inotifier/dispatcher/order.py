@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from inotifier.dispatcher.handler import Handler
-from inotifier.events import Event
+from inotifier.events import IN_MOVED_FROM, IN_MOVED_TO, Event
 
 
 class Question(Event):
@@ -27,110 +27,203 @@ class Delivery:
         handler: whose event it is.
         event: the event.
         tried: how often its handler has failed.
-        chains: where it stands; it may be handled when it is the first of each.
+        before: number of deliveries that it waits for.
+        after: those that wait for it.
+        loosely: those that wait for it unless it sleeps.
+        keys: the paths whose next delivery will wait for it, or had to.
     """
 
-    __slots__ = ("chains", "event", "handler", "tried")
+    __slots__ = ("after", "before", "event", "handler", "keys", "loosely", "tried")
 
     def __init__(self, handler: Handler, event: Event) -> None:
         self.handler = handler
         self.event = event
         self.tried = 0
-        self.chains: list[Chain] = []
+        self.before = 0
+        self.after: list[Delivery] = []
+        self.loosely: list[Delivery] = []
+        self.keys: list[_Key] = []
 
     @property
-    def is_first(self) -> bool:
+    def is_free(self) -> bool:
         """True if nothing is before it."""
-        return all(chain[0] is self for chain in self.chains)
+        return not self.before
 
 
 _Key = tuple[Handler, str]
 
 
-class Chain(deque[Delivery]):
-    """Deliveries one after the other, those of the paths `keys`."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.keys: list[_Key] = []
-
-
 class Order:
-    """The deliveries that are being handled, or wait, and what waits for them."""
+    """The deliveries that are being handled, or wait, and what waits for them.
+
+    A delivery waits for the last one of each of its paths: a rename has two. The move of a
+    directory waits for what is below it as well, and what comes later below waits for the move,
+    but both only for what is under way: what sleeps until its handler is called again, and what
+    waits for that, holds up no other path.
+    """
 
     def __init__(self) -> None:
-        self._chains: dict[_Key, Chain] = {}
+        self._last: dict[_Key, tuple[Delivery, ...]] = {}
+        self._moves: dict[Delivery, tuple[str, ...]] = {}
+        self._asleep: set[Delivery] = set()
+        self._number = 0
+        self._number_free = 0
+        self._number_loose = 0
 
-    def __bool__(self) -> bool:
-        return bool(self._chains)
+    def __len__(self) -> int:
+        return self._number
+
+    @property
+    def only_sleeps(self) -> bool:
+        """True if each delivery sleeps, or waits for one that does."""
+        return not self._number_free
 
     def is_free(self, handler: Handler, event: Event) -> bool:
-        """Tell whether nothing is before `event`."""
-        return not any(key in self._chains for key in _keys(handler, event))
+        """Tell whether nothing is before `event`, and nothing need know of it."""
+        keys = _keys(handler, event)
+        return not (
+            _is_move(event)
+            or any(key in self._last for key in keys)
+            or (self._moves and self._moves_above(keys))
+        )
 
     def add(self, delivery: Delivery) -> None:
         """Put `delivery` behind all others of its paths."""
-        keys = _keys(delivery.handler, delivery.event)
-        chains = _distinct(self._chains[key] for key in keys if key in self._chains) or [Chain()]
-        self._register(chains[0], keys)
-        for chain in chains:
-            chain.append(delivery)
-        delivery.chains = chains
-        if delivery.event.dir and delivery.event.src_pathname is not None:
-            self._follow(delivery)
+        event = delivery.event
+        keys = _keys(delivery.handler, event)
+        strictly = dict.fromkeys(last for key in keys for last in self._last.get(key, ()))
+        loosely = dict.fromkeys(self._moves_above(keys)) if self._moves else {}
+        is_move = _is_move(event)
+        if is_move:
+            loosely.update(dict.fromkeys(self._below(delivery)))
+        for other in strictly:
+            other.after.append(delivery)
+        for other in loosely:
+            if other not in strictly:
+                other.loosely.append(delivery)
+                self._number_loose += 1
+                delivery.before += 1
+        delivery.before += len(strictly)
+        for key in keys:
+            self._last[key] = (delivery,)
+        delivery.keys = keys
+        if is_move and not self._is_held(delivery):
+            self._moves[delivery] = tuple(f"{path}/" for _, path in keys)
+        self._number += 1
+        self._number_free += delivery.is_free
 
     def replace(self, delivery: Delivery, events: Iterable[Event]) -> list[Delivery]:
-        """Put `events` where `delivery`, a first one, stands; return what is first now."""
+        """Put `events` where `delivery`, a free one, stands; return what is free now."""
         others = [Delivery(delivery.handler, event) for event in events]
         if not others:
             return self.end(delivery)
-        for other in others:
-            other.chains = delivery.chains
-        for chain in delivery.chains:
-            chain.popleft()
-            chain.extendleft(reversed(others))
+        for one, another in pairwise(others):
+            one.after.append(another)
+            another.before = 1
+        last = others[-1]
+        last.after, last.loosely, last.keys = delivery.after, delivery.loosely, delivery.keys
+        for key in last.keys:
+            self._last[key] = tuple(last if one is delivery else one for one in self._last[key])
+        self._number += len(others) - 1
         return others[:1]
 
     def end(self, delivery: Delivery) -> list[Delivery]:
-        """Take out `delivery`, a first one; return those that are first now."""
-        for chain in delivery.chains:
-            chain.popleft()
-            if not chain:
-                for key in chain.keys:
-                    del self._chains[key]
-        heads = [chain[0] for chain in delivery.chains if chain]
-        return [head for head in dict.fromkeys(heads) if head.is_first]
+        """Take out `delivery`, a free one; return those that are free now."""
+        self._number -= 1
+        self._number_free -= 1
+        self._moves.pop(delivery, None)
+        for key in delivery.keys:
+            if delivery in (lasts := self._last.get(key, ())):
+                if rest := tuple(last for last in lasts if last is not delivery):
+                    self._last[key] = rest
+                else:
+                    del self._last[key]
+        return self._release(delivery.after) + self._release_loosely(delivery)
 
-    def only_waits_for(self, deliveries: Collection[int]) -> bool:
-        """Tell whether all that is first has its id() in `deliveries`."""
-        heads = (chain[0] for chain in self._chains.values())
-        return all(id(head) in deliveries or not head.is_first for head in heads)
+    def sleep(self, delivery: Delivery) -> list[Delivery]:
+        """Note that `delivery`, a free one, is not under way; return those that are free now."""
+        self._asleep.add(delivery)
+        self._number_free -= 1
+        free: list[Delivery] = []
+        if self._moves or self._number_loose:
+            for held in _with_all_after([delivery]):
+                self._moves.pop(held, None)
+                free += self._release_loosely(held)
+        return free
 
-    def _register(self, chain: Chain, keys: Iterable[_Key]) -> None:
-        for key in keys:
-            if key not in self._chains:
-                self._chains[key] = chain
-                chain.keys.append(key)
+    def wake(self, delivery: Delivery) -> None:
+        """Note that `delivery`, which slept, is free again."""
+        self._asleep.remove(delivery)
+        self._number_free += 1
 
-    def _follow(self, delivery: Delivery) -> None:
-        """Let what comes for a renamed directory's content wait for what was before."""
-        handler, source, target = (
-            delivery.handler,
-            f"{delivery.event.src_pathname}/",
-            f"{delivery.event.pathname}/",
-        )
-        for (other, path), chain in list(self._chains.items()):
-            if other is handler and path.startswith(source):
-                self._register(chain, [(handler, target + path[len(source) :])])
+    def _release_loosely(self, delivery: Delivery) -> list[Delivery]:
+        released, delivery.loosely = delivery.loosely, []
+        self._number_loose -= len(released)
+        return self._release(released)
+
+    def _release(self, deliveries: list[Delivery]) -> list[Delivery]:
+        for delivery in deliveries:
+            delivery.before -= 1
+        free = [delivery for delivery in deliveries if delivery.is_free]
+        self._number_free += len(free)
+        return free
+
+    def _moves_above(self, keys: Iterable[_Key]) -> list[Delivery]:
+        """Return the moves of directories that hold one of `keys`."""
+        return [
+            move
+            for move, directories in self._moves.items()
+            for handler, path in keys
+            if move.handler is handler and path.startswith(directories)
+        ]
+
+    def _below(self, move: Delivery) -> list[Delivery]:
+        """Return what is under way below a directory that moves.
+
+        What comes for its content under the new name waits for all that was before.
+        """
+        handler, event = move.handler, move.event
+        source, target = f"{event.src_pathname}/", f"{event.pathname}/"
+        below: list[Delivery] = []
+        for (other, path), lasts in list(self._last.items()):
+            if other is not handler:
+                continue
+            if path.startswith(target):
+                below += lasts
+            elif event.src_pathname is not None and path.startswith(source):
+                below += lasts
+                self._follow(lasts, (handler, target + path[len(source) :]))
+        held = _with_all_after(self._asleep) if below else set()
+        return [one for one in below if one not in held]
+
+    def _is_held(self, delivery: Delivery) -> bool:
+        return delivery in _with_all_after(self._asleep)
+
+    def _follow(self, lasts: Iterable[Delivery], key: _Key) -> None:
+        for last in lasts:
+            if last not in self._last.get(key, ()):
+                self._last[key] = (*self._last.get(key, ()), last)
+                last.keys.append(key)
 
 
 def _keys(handler: Handler, event: Event) -> list[_Key]:
     keys = [(handler, event.pathname)]
-    if event.src_pathname is not None:
+    if event.src_pathname is not None and event.src_pathname != event.pathname:
         keys.append((handler, event.src_pathname))
     return keys
 
 
-def _distinct(chains: Iterable[Chain]) -> list[Chain]:
-    # A chain is a deque, which has no hash, and compares by what is in it.
-    return list({id(chain): chain for chain in chains}.values())
+def _is_move(event: Event) -> bool:
+    return event.dir and bool(event.mask & (IN_MOVED_FROM | IN_MOVED_TO))
+
+
+def _with_all_after(deliveries: Iterable[Delivery]) -> set[Delivery]:
+    """Return `deliveries`, and all that wait for them."""
+    found = set(deliveries)
+    waiting = list(found)
+    while waiting:
+        for after in waiting.pop().after:
+            if after not in found:
+                found.add(after)
+                waiting.append(after)
+    return found
