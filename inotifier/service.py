@@ -166,7 +166,8 @@ class Service:
         return stage, Reader(self._inotify, stage.put, self._has_room)
 
     def _has_room(self) -> bool:
-        return self._dispatcher.depth + self._stage.backlog < self._queue_size
+        # At the end nobody comes after us to read what the kernel holds, which has its own limit.
+        return self._finished or self._dispatcher.depth + self._stage.backlog < self._queue_size
 
     def drained(self, timeout: float) -> bool:
         """Wait `timeout` seconds, after `finish`, until all is delivered; tell whether it is."""
