@@ -150,8 +150,7 @@ class FileReadySignaler(ProcessEvent):
         try:
             status = os.lstat(path)
         except OSError:
-            self._files.forget_unsent(path)
-            return
+            return  # its end, or its new name or that of its directory, is yet to be told
         if stat.S_ISLNK(status.st_mode) or (
             stat.S_ISREG(status.st_mode) and self._is_complete(event, status)
         ):
@@ -244,7 +243,9 @@ class FileReadySignaler(ProcessEvent):
             pending = self._files.look(path, self._clock())
             state = self._state(path)
             if state is None:
-                self._files.forget_unsent(path)
+                # What is gone is kept for its new name, or that of its directory.
+                if os.path.lexists(path):
+                    self._files.forget_unsent(path)
             elif state == self._files.sent(path):
                 self._files.clean(path, state)
             elif self._is_marked(path):

@@ -130,7 +130,7 @@ class KnownFiles:
             self._sent.pop(path, None)
 
     def forget_unsent(self, path: str) -> None:
-        """Forget the file, which is gone, unless its new name may still be told."""
+        """Forget the file, which is none to send, unless it was sent before."""
         with self._lock:
             if path not in self._sent:
                 self._pending.pop(path, None)
