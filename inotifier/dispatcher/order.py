@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from inotifier.dispatcher.handler import Handler
@@ -25,7 +25,8 @@ class Delivery:
 
     Attributes:
         handler: whose event it is.
-        event: the event.
+        event: the event, which its processor may change.
+        is_move: True if it moves a directory.
         tried: how often its handler has failed.
         before: number of deliveries that it waits for.
         after: those that wait for it.
@@ -33,11 +34,12 @@ class Delivery:
         keys: the paths whose next delivery will wait for it, or had to.
     """
 
-    __slots__ = ("after", "before", "event", "handler", "keys", "loosely", "tried")
+    __slots__ = ("after", "before", "event", "handler", "is_move", "keys", "loosely", "tried")
 
     def __init__(self, handler: Handler, event: Event) -> None:
         self.handler = handler
         self.event = event
+        self.is_move = _is_move(event)
         self.tried = 0
         self.before = 0
         self.after: list[Delivery] = []
@@ -64,7 +66,9 @@ class Order:
 
     def __init__(self) -> None:
         self._last: dict[_Key, tuple[Delivery, ...]] = {}
-        self._moves: dict[Delivery, tuple[str, ...]] = {}
+        # The paths of `_last` by their directory, and the moves of directories by both names.
+        self._content: dict[_Key, set[str]] = {}
+        self._moves: dict[_Key, dict[Delivery, None]] = {}
         self._asleep: set[Delivery] = set()
         self._number = 0
         self._number_free = 0
@@ -89,13 +93,14 @@ class Order:
 
     def add(self, delivery: Delivery) -> None:
         """Put `delivery` behind all others of its paths."""
-        event = delivery.event
-        keys = _keys(delivery.handler, event)
+        keys = _keys(delivery.handler, delivery.event)
         strictly = dict.fromkeys(last for key in keys for last in self._last.get(key, ()))
         loosely = dict.fromkeys(self._moves_above(keys)) if self._moves else {}
-        is_move = _is_move(event)
-        if is_move:
-            loosely.update(dict.fromkeys(self._below(delivery)))
+        held: set[Delivery] = set()
+        if delivery.is_move:
+            held = _with_all_after(self._asleep)
+            below = dict.fromkeys(self._below(delivery))
+            loosely.update((one, None) for one in below if one not in held)
         for other in strictly:
             other.after.append(delivery)
         for other in loosely:
@@ -105,10 +110,11 @@ class Order:
                 delivery.before += 1
         delivery.before += len(strictly)
         for key in keys:
-            self._last[key] = (delivery,)
+            self._set_last(key, (delivery,))
         delivery.keys = keys
-        if is_move and not self._is_held(delivery):
-            self._moves[delivery] = tuple(f"{path}/" for _, path in keys)
+        if delivery.is_move and held.isdisjoint(strictly):
+            for key in keys:
+                self._moves.setdefault(key, {})[delivery] = None
         self._number += 1
         self._number_free += delivery.is_free
 
@@ -131,13 +137,10 @@ class Order:
         """Take out `delivery`, a free one; return those that are free now."""
         self._number -= 1
         self._number_free -= 1
-        self._moves.pop(delivery, None)
+        self._forget_move(delivery)
         for key in delivery.keys:
             if delivery in (lasts := self._last.get(key, ())):
-                if rest := tuple(last for last in lasts if last is not delivery):
-                    self._last[key] = rest
-                else:
-                    del self._last[key]
+                self._set_last(key, tuple(last for last in lasts if last is not delivery))
         return self._release(delivery.after) + self._release_loosely(delivery)
 
     def sleep(self, delivery: Delivery) -> list[Delivery]:
@@ -147,7 +150,7 @@ class Order:
         free: list[Delivery] = []
         if self._moves or self._number_loose:
             for held in _with_all_after([delivery]):
-                self._moves.pop(held, None)
+                self._forget_move(held)
                 free += self._release_loosely(held)
         return free
 
@@ -168,41 +171,66 @@ class Order:
         self._number_free += len(free)
         return free
 
+    def _set_last(self, key: _Key, lasts: tuple[Delivery, ...]) -> None:
+        handler, path = key
+        if lasts and key in self._last:
+            self._last[key] = lasts
+            return
+        directory = handler, path.rpartition("/")[0]
+        if lasts:
+            self._last[key] = lasts
+            self._content.setdefault(directory, set()).add(path)
+            return
+        del self._last[key]
+        self._content[directory].remove(path)
+        if not self._content[directory]:
+            del self._content[directory]
+
+    def _forget_move(self, delivery: Delivery) -> None:
+        if not delivery.is_move:
+            return
+        for key in delivery.keys:
+            moves = self._moves.get(key, {})
+            if delivery in moves:
+                del moves[delivery]
+                if not moves:
+                    del self._moves[key]
+
     def _moves_above(self, keys: Iterable[_Key]) -> list[Delivery]:
         """Return the moves of directories that hold one of `keys`."""
         return [
             move
-            for move, directories in self._moves.items()
             for handler, path in keys
-            if move.handler is handler and path.startswith(directories)
+            for directory in _directories_of(path)
+            for move in self._moves.get((handler, directory), ())
         ]
 
     def _below(self, move: Delivery) -> list[Delivery]:
-        """Return what is under way below a directory that moves.
+        """Return what is below a directory that moves.
 
         What comes for its content under the new name waits for all that was before.
         """
-        handler, event = move.handler, move.event
-        source, target = f"{event.src_pathname}/", f"{event.pathname}/"
-        below: list[Delivery] = []
-        for (other, path), lasts in list(self._last.items()):
-            if other is not handler:
-                continue
-            if path.startswith(target):
-                below += lasts
-            elif event.src_pathname is not None and path.startswith(source):
-                below += lasts
-                self._follow(lasts, (handler, target + path[len(source) :]))
-        held = _with_all_after(self._asleep) if below else set()
-        return [one for one in below if one not in held]
+        handler, source, target = move.handler, move.event.src_pathname, move.event.pathname
+        below = [last for key in self._keys_below(handler, target) for last in self._last[key]]
+        if source is not None and source != target:
+            for key in self._keys_below(handler, source):
+                below += self._last[key]
+                self._follow(self._last[key], (handler, target + key[1][len(source) :]))
+        return below
 
-    def _is_held(self, delivery: Delivery) -> bool:
-        return delivery in _with_all_after(self._asleep)
+    def _keys_below(self, handler: Handler, top: str) -> list[_Key]:
+        return [
+            (handler, path)
+            for (other, directory), paths in self._content.items()
+            if other is handler and (directory == top or directory.startswith(f"{top}/"))
+            for path in paths
+        ]
 
     def _follow(self, lasts: Iterable[Delivery], key: _Key) -> None:
         for last in lasts:
-            if last not in self._last.get(key, ()):
-                self._last[key] = (*self._last.get(key, ()), last)
+            before = self._last.get(key, ())
+            if last not in before:
+                self._set_last(key, (*before, last))
                 last.keys.append(key)
 
 
@@ -211,6 +239,13 @@ def _keys(handler: Handler, event: Event) -> list[_Key]:
     if event.src_pathname is not None and event.src_pathname != event.pathname:
         keys.append((handler, event.src_pathname))
     return keys
+
+
+def _directories_of(path: str) -> Iterator[str]:
+    """Yield the directories that hold `path`."""
+    while (end := path.rfind("/")) > 0:
+        path = path[:end]
+        yield path
 
 
 def _is_move(event: Event) -> bool:

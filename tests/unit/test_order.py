@@ -61,7 +61,8 @@ class Line:
         return (
             not self.order
             and self.order.only_sleeps
-            and not (self.order._last or self.order._moves or self.order._asleep)
+            and not (self.order._last or self.order._content)
+            and not (self.order._moves or self.order._asleep)
             and not self.order._number_loose
         )
 
@@ -279,6 +280,14 @@ def test_below_a_move_nothing_is_free(line):
     assert not line.order.is_free(line.handler, event_of("e/x"))
     assert line.order.is_free(Owner(), event_of("e/x"))
     line.end(rename)
+
+
+def test_a_move_may_be_changed_by_who_handles_it(line):
+    """A processor may do with its event what it likes."""
+    rename, after = line.rename_directory("d", "e"), line.add("e/x")
+    rename.event.mask = rename.event.dir = rename.event.pathname = None
+    rename.event.src_pathname = 3
+    assert end_all(line) == [rename, after]
 
 
 # Questions.
