@@ -285,7 +285,7 @@ def test_any_number_of_retries_will_do(bench, caplog):
     """Beyond 1023 doublings a float ends, and 0 seconds are 0 seconds."""
     bench = bench()
     caplog.set_level(logging.CRITICAL, "inotifier")
-    entry = bench.entry(Scripted(bad=[ValueError() for _ in range(1100)]), Retries(1100, 0))
+    entry = bench.entry(Scripted(bad=[ValueError() for _ in range(1100)]), Retries(1100, 0.0))
     bench.put(entry, "bad")
     bench.finish()
     assert counters(entry.handler) == (1, 1, 0, 1100, 0)
