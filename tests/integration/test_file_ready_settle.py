@@ -1,5 +1,6 @@
 """`FileReadySignaler` that waits for quiet, in the running service."""
 
+import os
 import time
 from collections import Counter
 from pathlib import Path
@@ -188,6 +189,16 @@ def test_directories_are_renamed_again_and_again_while_files_are_written(
     running.stop()
     names = Counter(Path(path).name for path in ready.pathnames)
     assert names == Counter(f"file{number}" for number in range(100))
+
+
+@pytest.mark.parametrize("settle", [0, BRIEF])
+def test_a_file_that_was_too_small_is_sent_when_it_grows_though_nobody_opens_it(inbox, settle):
+    running = inbox.start(options={"settle": settle, "min_size": 10})
+    path = inbox.write("file")
+    running.sync()
+    os.truncate(path, 20)
+    running.stop()
+    assert inbox.sent == ["file"]
 
 
 # Receivers.
