@@ -86,13 +86,13 @@ class Running:
         # The kernel keeps the order, and so does the service.
         mark = Path(self._directory.name, str(next(self._numbers)))
         mark.touch()
-        wait_for(lambda: str(mark) in self._fence.pathnames, message="the fence")
+        wait_for(lambda: str(mark) in self._fence.pathnames, 60, "the fence")
 
     def catch_up(self) -> None:
         """Return when what was missed, and what happened until now, is delivered."""
-        wait_for(lambda: not self.service.catching_up, message="the comparison")
+        wait_for(lambda: not self.service.catching_up, 60, "the comparison")
         self.sync()
-        wait_for(lambda: self.service.queue_depth == 0, message="the deliveries")
+        wait_for(lambda: self.service.queue_depth == 0, 60, "the deliveries")
 
     def stop(self) -> None:
         """Deliver everything that happened until now, and stop."""
