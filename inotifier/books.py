@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 
 from inotifier.events import (
     IN_CLOSE_WRITE,
@@ -22,10 +23,13 @@ NEEDED = IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO
 TOLD = IN_CREATE | IN_MODIFY | IN_CLOSE_WRITE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO
 """Events that tell of what is recorded."""
 
-_MOVING = IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO
+_LEAVING = IN_DELETE | IN_MOVED_FROM
+_MOVING = _LEAVING | IN_MOVED_TO
 
 _MEMORY = 1024
 """Files on their way to another name; the other end of some never comes."""
+
+_MOST_ASTRAY = 100_000
 
 
 class Books:
@@ -38,6 +42,12 @@ class Books:
     Args:
         ledger: where it is kept.
         mask: the events that the entry asks for.
+
+    Attributes:
+        comparing: number of comparisons that a renamed directory may escape: it may have gone
+            from where they had not been yet to where they had.
+        under_way: where the records of renamed directories wait whose other end may still come.
+        look_below: called with the path of a directory that may hold what was not delivered.
     """
 
     def __init__(self, ledger: Ledger, mask: int) -> None:
@@ -45,7 +55,13 @@ class Books:
         self.mask = mask
         self._asks_for_ends = bool(mask & IN_CLOSE_WRITE)
         self._asks_for_arrivals = bool(mask & IN_MOVED_TO)
+        self.comparing = 0
+        self.look_below: Callable[[str], object] = lambda path: None
+        self.under_way: dict[str, None] = {}
         self._moving: dict[int, Seen | None] = {}
+        # Paths of which an event told, and where nothing was when it was delivered. If it is a
+        # directory above that has moved, its event is still to come.
+        self._astray: dict[str, None] = {}
         self._last: tuple[float, str, os.stat_result | None] = (0.0, "", None)
         self._recorded: tuple[os.stat_result | None, bool] = (None, False)
 
@@ -60,6 +76,16 @@ class Books:
             status = look_at(event.pathname)
             self._last = (event.timestamp, event.pathname, status)
         return status
+
+    def is_news(self, event: Event, status: os.stat_result | None) -> bool:
+        """Tell whether the end of a file's writing is all that is told of a change.
+
+        Its beginning came before the watches stood, or before a restart. `look` gave `status`.
+        """
+        if not event.mask & IN_CLOSE_WRITE or event.synthetic or status is None:
+            return False
+        known = self.ledger.get(event.pathname)
+        return known is None or not known.complete or not known.same(Seen.of(status))
 
     def delivered(self, event: Event, status: os.stat_result | None) -> None:
         """Record that `event` was delivered, or had not to be; `look` gave `status` before."""
@@ -80,10 +106,22 @@ class Books:
             self._directory(event, status)
         elif mask & IN_MOVED_FROM and not self._asks_for_arrivals:
             self._remember(event.cookie, self.ledger.get(event.pathname))
+        if mask & _LEAVING:
+            self._astray.pop(event.pathname, None)
+        elif status is None:
+            self.is_astray(event.pathname)
+        else:
+            self._astray.pop(event.pathname, None)
         if status is None:
             self.ledger.record(event.pathname, None)
         elif mask & IN_MOVED_TO:
             self.ledger.record(event.pathname, Seen.of(status, complete=self._has_come(event)))
+
+    def is_astray(self, path: str) -> None:
+        """Note that something was at `path`, and is not there any more."""
+        self._astray[path] = None
+        if len(self._astray) > _MOST_ASTRAY:
+            self._astray.pop(next(iter(self._astray)), None)
 
     def is_complete(self, status: os.stat_result) -> bool:
         """Tell whether a file that was created with `status` has no end of its writing to come."""
@@ -104,10 +142,26 @@ class Books:
         between = f"{self.ledger.root}/\0{event.cookie}"
         if event.mask & IN_MOVED_TO:
             self.ledger.rename(between, event.pathname)
+            self.under_way.pop(between, None)
+            if self._take_along(event.src_pathname, event.pathname) or self.comparing:
+                self.look_below(event.pathname)
         elif event.mask & IN_MOVED_FROM:
+            self.under_way[between] = None
+            if len(self.under_way) > _MEMORY:
+                self.under_way.pop(next(iter(self.under_way)), None)
             self.ledger.rename(event.pathname, between)
         elif status is None:
             self.ledger.forget_below(event.pathname)
+
+    def _take_along(self, source: str | None, target: str) -> bool:
+        """Note where what is astray below `source` may be; tell whether there is any."""
+        if source is None or not self._astray:
+            return False
+        astray = [path for path in list(self._astray) if path.startswith(f"{source}/")]
+        for path in astray:
+            self._astray.pop(path, None)
+            self.is_astray(target + path[len(source) :])
+        return bool(astray)
 
     def _remember(self, cookie: int, seen: Seen | None) -> None:
         self._moving[cookie] = seen

@@ -145,7 +145,10 @@ class Missed(Question):
         return []
 
     def _gone(self, path: str, known: Seen | None) -> list[Event]:
-        if known is None or not is_there(self.books.ledger) or not _is_gone(path):
+        if known is None:
+            self.books.is_astray(path)
+            return []
+        if not is_there(self.books.ledger) or not _is_gone(path):
             return []
         if not self.books.mask & IN_DELETE:
             self.books.ledger.record(path, None)
@@ -173,6 +176,8 @@ class Missed(Question):
             and known.same(Seen.of(status))
             and look_at(source) is None
             and self.books.ledger.get(self.pathname) is None
+            # What was recorded there since would give way to what comes along.
+            and not (stat.S_ISDIR(known.kind) and self.books.ledger.holds_below(self.pathname))
         )
         if not is_rename or status is None or known is None:
             return [*self._change(source), *self._change(self.pathname)]
@@ -202,17 +207,41 @@ class Missed(Question):
         )
 
 
+class Mark(Question):
+    """Calls a function when its turn among the events has come."""
+
+    __slots__ = ("call",)
+    call: Callable[[], object]
+
+    def answer(self) -> list[Event]:
+        """Return nothing to deliver."""
+        self.call()
+        return []
+
+
+def mark(path: str, call: Callable[[], object]) -> Mark:
+    """Return a mark that stands among the events of `path`."""
+    made = Mark(mask=0, path=path)
+    made.call = call
+    return made
+
+
 def questions(
     handler: Handler, books: Books, differences: Iterable[Difference], reason: str
 ) -> Batch:
     """Return what asks about `differences`, for the events of `handler`, whose books these are."""
+    subscription, watch = subscribed(handler), handler.entry.watch
+    return [(subscription, Missed(one, books, watch, reason)) for one in differences]
+
+
+def subscribed(handler: Handler) -> Subscription:
+    """Return whose questions they are."""
     entry = handler.entry
-    subscription = Subscription(entry.path, entry.mask, watch=entry.watch, handler=handler)
-    return [(subscription, Missed(one, books, entry.watch, reason)) for one in differences]
+    return Subscription(entry.path, entry.mask, watch=entry.watch, handler=handler)
 
 
 class Comparison:
-    """One walk over an entry's root and its record.
+    """One walk over an entry's root, or a directory below, and its record.
 
     Args:
         entry: whose root.
@@ -221,6 +250,7 @@ class Comparison:
             first time finds from before then is its baseline, if it is not to be delivered.
         list_directory: lists a directory.
         dry: True to leave the record as it is.
+        top: a directory that has been renamed: only what is below is compared.
     """
 
     def __init__(
@@ -231,9 +261,12 @@ class Comparison:
         list_directory: List = _listed,
         *,
         dry: bool = False,
+        top: str | None = None,
     ) -> None:
         self._dry = dry
+        self._top = top
         self._ledger = books.ledger
+        self._under_way = books.under_way
         self._list = list_directory
         self._new: list[tuple[str, Seen]] = []
         self._gone: list[tuple[str, Seen]] = []
@@ -251,6 +284,11 @@ class Comparison:
         """Yield what differs in portions, some of them empty, so that others get their turn."""
         root = self._ledger.root
         if not is_there(self._ledger):
+            return
+        if self._top is not None:
+            if self._deep:
+                yield from self._walk(self._top)
+                yield from self._paired()
             return
         if os.path.isdir(root):
             yield from self._walk(root)
@@ -338,7 +376,8 @@ class Comparison:
         """Find what is recorded in directories that are not there any more."""
         for number, (path, seen) in enumerate(self._ledger.others(self._visited)):
             if top := on_the_way(path):
-                self._astray.add(top)
+                if top not in self._under_way:
+                    self._astray.add(top)
             else:
                 self._gone.append((path, seen))
             if number % _PORTION == 0:
@@ -367,6 +406,7 @@ class _Request(NamedTuple):
     handler: Handler
     books: Books
     reason: str
+    top: str | None = None
 
 
 class Recovery:
@@ -377,6 +417,7 @@ class Recovery:
         after_queue: calls a function once what the kernel has queued by now is decoded, with the
             batch to which questions are added.
         has_room: tells whether there may be more of them.
+        wake: has `step` called soon, from any thread.
         since: a `dividing_moment` before the watches stood.
     """
 
@@ -385,33 +426,44 @@ class Recovery:
         list_directory: List,
         after_queue: Callable[[Callable[[Batch], None]], object],
         has_room: Callable[[], bool],
+        wake: Callable[[], object],
         since: float,
     ) -> None:
         self._since = since
         self._list = list_directory
         self._after_queue = after_queue
         self._has_room = has_room
-        self._asked: queue.SimpleQueue[_Request] = queue.SimpleQueue()
-        self._waiting: dict[Handler, _Request] = {}
-        self._behind = 0
+        self._wake = wake
+        self._asked: queue.SimpleQueue[_Request | Callable[[], object]] = queue.SimpleQueue()
+        self._waiting: dict[tuple[Handler, str | None], _Request] = {}
         self._running: tuple[_Request, Iterator[list[Difference]]] | None = None
+        self._unanswered = 0  # comparisons that have ended
 
     @property
     def busy(self) -> bool:
-        """True while there is something to compare."""
-        return bool(self._running or self._waiting or self._behind or not self._asked.empty())
+        """True while there is something to compare, or to tell of it."""
+        return bool(self._running or self._waiting or self._unanswered or not self._asked.empty())
 
     def request(self, handlers: Iterable[Handler], reason: str) -> None:
         """Compare for `handlers`, from any thread; the events say `reason`."""
         for handler in handlers:
             if handler.books is not None:
+                handler.books.look_below = partial(self._look_below, handler, handler.books)
                 self._asked.put(_Request(handler, handler.books, reason))
+
+    def _look_below(self, handler: Handler, books: Books, directory: str) -> None:
+        """Compare what is below a directory that has been renamed."""
+        self._asked.put(_Request(handler, books, "new-directory", directory))
+        self._wake()
 
     def step(self) -> float | None:
         """Go on for a moment; return seconds to the next step, None if there is nothing to do."""
         while not self._asked.empty():
             request = self._asked.get()
-            self._waiting[request.handler] = request
+            if isinstance(request, _Request):
+                self._waiting[request.handler, request.top] = request
+            else:
+                request()
         end = time.monotonic() + _SLICE
         while self._running or self._waiting:
             if not self._has_room():
@@ -424,16 +476,39 @@ class Recovery:
     def _compare_portion(self) -> None:
         if self._running is None:
             request = self._waiting.pop(next(iter(self._waiting)))
-            comparison = Comparison(request.handler.entry, request.books, self._since, self._list)
+            comparison = Comparison(
+                request.handler.entry, request.books, self._since, self._list, top=request.top
+            )
+            request.books.comparing += 1
             self._running = request, comparison.run()
         request, portions = self._running
         portion = next(portions, None)
         if portion is None:
             self._running = None
+            self._unanswered += 1
+            self._after_queue(partial(self._put_mark, request, partial(self._answered, request)))
         elif portion:
-            self._behind += 1
             self._after_queue(partial(self._ask, request, portion))
 
     def _ask(self, request: _Request, differences: Iterable[Difference], batch: Batch) -> None:
-        self._behind -= 1
         batch += questions(request.handler, request.books, differences, request.reason)
+
+    # Until all questions are answered, and the events of all renames before that are delivered,
+    # what a renamed directory holds may have escaped the comparison.
+
+    def _put_mark(self, request: _Request, call: Callable[[], object], batch: Batch) -> None:
+        batch.append((subscribed(request.handler), mark(request.books.ledger.root, call)))
+
+    def _answered(self, request: _Request) -> None:
+        """Go on in the thread that keeps the tree: all questions are answered."""
+        end = partial(self._end, request)
+        self._asked.put(partial(self._after_queue, partial(self._put_mark, request, end)))
+        self._wake()
+
+    def _end(self, request: _Request) -> None:
+        self._asked.put(partial(self._ended, request))
+        self._wake()
+
+    def _ended(self, request: _Request) -> None:
+        request.books.comparing -= 1
+        self._unanswered -= 1

@@ -62,6 +62,7 @@ class Service:
             self._keeper.list_quietly,
             self._keeper.after_queue,
             self._has_room,
+            lambda: self._stage.wake(),
             self._since,
         )
         self._stage, self._reader = self._make_stages()
@@ -101,6 +102,11 @@ class Service:
         """Tell whether nothing can be delivered before `deadline`, of time.monotonic()."""
         until = self._dispatcher.only_waits_until()
         return until is not None and until > deadline
+
+    @property
+    def only_waits(self) -> bool:
+        """True if nothing can be delivered now: all that is left is to be delivered again."""
+        return self._dispatcher.only_waits_until() is not None
 
     def watch(self, announce: Callable[[str], object]) -> None:
         """Set all watches; `announce` gets a line for each entry.

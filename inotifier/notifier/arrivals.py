@@ -69,7 +69,8 @@ class _Held:
 class _Listing(NamedTuple):
     """What a fence ends: the names listed in `wd`, or the events of our listing of `child`.
 
-    Or, if `again`, the doubt what `child` is. Or whatever `act` does.
+    Or, if `again`, the doubt what `child` is. Or whatever `act` does, called with the batch that
+    holds what came before.
     """
 
     wd: int

@@ -83,9 +83,9 @@ class Resync:
     def _open_window(self) -> None:
         self._windows += 1
         self._ahead = False
-        self._keeper.arrivals.call_later(self._close_window)
+        self._keeper.arrivals.call_later(lambda _: self._close_window())
 
-    def _close_window(self, batch: Batch) -> None:
+    def _close_window(self) -> None:
         self._windows -= 1
         for node in self._missed:
             if self._keeper.tree.nodes.get(node.wd) is node:

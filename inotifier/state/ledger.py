@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from inotifier.state.backlog import Change
 from inotifier.state.seen import WHOLE, Seen
-from inotifier.state.tables import DIRECTORIES, DIRECTORY, FILES, seen_of
+from inotifier.state.tables import DIRECTORIES, DIRECTORY, FILES, HOLDS, seen_of
 
 if TYPE_CHECKING:
     from inotifier.state.state import State
@@ -99,6 +99,14 @@ class Ledger:
         """
         if source != target:
             self._backlog.add(Change(self, source, target))
+
+    def holds_below(self, pathname: str) -> bool:
+        """Tell whether anything is recorded below a directory, itself not counted."""
+        path = self._relative(pathname)
+        if path is None:
+            return False
+        self._state.flush()
+        return bool(self._state._select(HOLDS, self, path, path + b"/", path + b"0"))
 
     def directory(self, pathname: str) -> Mapping[bytes, Seen]:
         """Return what is written of the paths right in a directory, by their base names."""

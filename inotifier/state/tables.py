@@ -75,6 +75,10 @@ FILES = (
     f"SELECT {_COLUMNS} FROM files JOIN directories ON id = directory WHERE entry = ? "  # noqa: S608
     "AND directory = ? AND name > ? ORDER BY name LIMIT ?"
 )
+HOLDS = (
+    "SELECT 1 FROM directories JOIN files ON directory = id "
+    "WHERE entry = ? AND (path = ? OR path >= ? AND path < ?) LIMIT 1"
+)
 _BELOW = "entry = ? AND (path = ? OR path >= ? AND path < ?)"
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from inotifier.exceptions import InotifierError
+from inotifier.notifier import Keeper
 from inotifier.state import State
-from tests.in_process import Recorder
+from tests.in_process import Receiver, Recorder
 from tests.waiting import wait_for
 
+READY = "inotifier.event_processors.FileReadySignaler"
 MASK = "IN_CREATE|IN_MODIFY|IN_CLOSE_WRITE|IN_DELETE|IN_MOVED_FROM|IN_MOVED_TO"
 
 
@@ -362,3 +364,80 @@ def test_what_the_kernel_tells_of_as_well_is_delivered_once(project, watching):
     ]
     assert sum(name == "CLOSE_WRITE" for name, _ in project.told) == 200
     assert not any(event.synthetic == "startup" for event in project.recorder.events)
+
+
+# Directories that are renamed meanwhile
+
+
+def test_files_whose_directory_moved_before_their_events_were_delivered_are_told_of(
+    project, watching
+):
+    project.start().stop()
+    project.recorder.events.clear()
+    entry = (project.root, "IN_CLOSE_WRITE", project.recorder, {"recursive": True})
+    (project.root / "a").mkdir()
+    watching(entry, state=project.state).stop()
+    running = watching(entry, state=project.state, run=False)
+    write(project.root / "a" / "file")
+    (project.root / "a").rename(project.root / "b")
+    (project.root / "b").rename(project.root / "c")
+    running.run()
+    wait_for(lambda: ("CLOSE_WRITE", "c/file") in project.told)
+    running.catch_up()
+    running.stop()
+    assert project.told == [("CLOSE_WRITE", "a/file"), ("CLOSE_WRITE", "c/file")]
+    watching(entry, state=project.state).stop()
+    assert len(project.told) == 2
+
+
+def test_a_directory_that_moves_past_the_comparison_is_compared(project, monkeypatch):
+    for name in ("x", "y"):
+        write(project.root / name / f"sub-{name}" / "known")
+    project.start().stop()
+    for name in ("x", "y"):
+        write(project.root / name / f"sub-{name}" / "new")
+    listed: list[str] = []
+    list_quietly = Keeper.list_quietly
+
+    def move_from_the_second_to_the_first(keeper, path):
+        found = list_quietly(keeper, path)
+        name = Path(os.fsdecode(path)).name
+        if name in ("x", "y") and not listed:
+            listed.append(name)
+            other = {"x": "y", "y": "x"}[name]
+            (project.root / other / f"sub-{other}").rename(project.root / name / "moved")
+        return found
+
+    monkeypatch.setattr(Keeper, "list_quietly", move_from_the_second_to_the_first)
+    running = project.start("IN_CLOSE_WRITE")
+    running.stop()
+    [first] = listed
+    assert sorted(project.told) == sorted(
+        [("CLOSE_WRITE", f"{first}/sub-{first}/new"), ("CLOSE_WRITE", f"{first}/moved/new")]
+    )
+    project.start("IN_CLOSE_WRITE").stop()
+    assert project.told == []
+
+
+# The end of a change that began before
+
+
+def test_a_file_whose_end_is_all_that_is_seen_is_ready(project, watching):
+    entry = (project.root, None, READY, {"recursive": True})
+    with Receiver("file_ready") as received:
+        running = watching(entry, state=project.state)
+        running.catch_up()
+        with (project.root / "file").open("w") as file:
+            file.write("whole")
+            file.flush()
+            running.stop()
+            running = watching(entry, state=project.state)
+            running.catch_up()
+            assert received.pathnames == []
+        running.stop()
+        assert received.pathnames == [str(project.root / "file")]
+        running = watching(entry, state=project.state)
+        running.catch_up()
+        (project.root / "file").open("a").close()
+        running.stop()
+        assert len(received.pathnames) == 1

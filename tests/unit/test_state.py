@@ -263,6 +263,17 @@ def test_a_directory_is_forgotten_with_all_below(ledger, state, flush):
     assert dict(ledger.others([])) == dict.fromkeys(kept, FILE)
 
 
+def test_a_directory_holds_what_is_recorded_below(ledger):
+    ledger.record(f"{ROOT}/a/b/file", FILE)
+    ledger.record(f"{ROOT}/ab", FILE)
+    assert ledger.holds_below(f"{ROOT}/a")
+    assert ledger.holds_below(f"{ROOT}/a/b")
+    assert not ledger.holds_below(f"{ROOT}/ab")
+    assert not ledger.holds_below("/elsewhere")
+    ledger.record(f"{ROOT}/a/b/file", None)
+    assert not ledger.holds_below(f"{ROOT}/a")
+
+
 def test_a_wild_card_in_a_name_is_a_character(ledger):
     for name in ("%/f", "x/f", "*/f", "_/f"):
         ledger.record(f"{ROOT}/{name}", FILE)
