@@ -87,6 +87,7 @@ class Handler:
     def __post_init__(self) -> None:
         self._loops = Loops(self.entry.name)
         self._holds = self.entry.watch.on_failure == "hold"
+        self._expect_end = getattr(self.entry.processor, "expect_end", None)
 
     @property
     def pending(self) -> int:
@@ -120,6 +121,8 @@ class Handler:
             # Kept apart from the event, which the processor may change.
             last = self.last_event = (event.mask, event.pathname, event.timestamp)
             try:
+                if self._expect_end and books is not None and books.is_news(event, look):
+                    self._expect_end(event.pathname)
                 self.methods[event.mask](event)
             except BaseException as exc:  # sys.exit() too: it must not harm others
                 event.mask, event.pathname, _ = last

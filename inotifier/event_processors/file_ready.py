@@ -129,15 +129,21 @@ class FileReadySignaler(ProcessEvent):
         path, source = event.pathname, event.src_pathname
         waiting: list[str] = []
         if source is not None or not event.synthetic:
-            waiting = self._files.arrive(path, event.cookie, source, is_dir=event.dir)
+            now = self._clock()
+            waiting = self._files.arrive(path, event.cookie, source, now, is_dir=event.dir)
         if event.dir:
             # What their own events wait for is not to be found at their old names.
-            self._offer_all(event, [_event_of(event, one) for one in waiting])
+            readies = [_event_of(event, one) for one in waiting]
+            self._offer_all(event, [one for one in readies if self._is_closed(one)])
         elif event.synthetic or not self._files.is_unchanged(path):
             self._arrived(event)
 
     def process_IN_DELETE(self, event: Event) -> None:
         self._files.forget(event.pathname)
+
+    def expect_end(self, path: str) -> None:
+        """Take the next IN_CLOSE_WRITE of `path` for the end of a change that began unseen."""
+        self._files.soil(path, self._clock(), is_open=True)
 
     # Is it complete?
 
@@ -156,10 +162,26 @@ class FileReadySignaler(ProcessEvent):
         ):
             self._completed(event, path)
 
+    def _is_closed(self, event: Event) -> bool:
+        """Tell whether a file that came with its directory is not being written."""
+        path = event.pathname
+        if self._files.is_open(path):
+            # Its events may have come when it was not under its old name any more.
+            if writers_of(os.fsencode(path)) is not Writers.NONE:
+                return False
+            self._files.soil(path, self._clock(), is_open=False)
+        return True
+
     def _is_complete(self, event: Event, status: os.stat_result) -> bool:
         self._files.note_inode(event.pathname, status.st_ino)
-        if event.mask & IN_CREATE and status.st_size == 0 and status.st_nlink == 1:
-            # The kernel tells of a new file before it counts the one who opens it.
+        if (
+            event.mask & IN_CREATE
+            and status.st_size == 0
+            and status.st_nlink == 1
+            and status.st_ctime_ns == status.st_mtime_ns
+        ):
+            # The kernel tells of a new file before it counts the one who opens it. What was
+            # linked here from elsewhere, and lost its first name, has changed its status since.
             return False
         writers = writers_of(os.fsencode(event.pathname))
         if writers is Writers.UNKNOWN:

@@ -10,7 +10,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 MAX_PENDING = 100_000
-MAX_SENT = 10_000
+MAX_SENT = 100_000
 MAX_MOVING = 1_000
 
 
@@ -142,27 +142,33 @@ class KnownFiles:
             if cookie and (moving.pending or moving.sent):
                 _put(self._moving, cookie, moving, MAX_MOVING)
 
-    def arrive(self, path: str, cookie: int, source: str | None, *, is_dir: bool) -> list[str]:
+    def arrive(
+        self, path: str, cookie: int, source: str | None, now: float, *, is_dir: bool
+    ) -> list[str]:
         """Give what has come to `path` the records that it had at `source`.
 
+        A file without any has come at `now`. What was sent from its path stays, for it may have
+        been this file: a listing can show the rename before its event does.
+
         Returns:
-            Paths of the files among them that were closed and are not sent yet.
+            Paths of the files among them that have come or changed since they were sent.
         """
         with self._lock:
-            if not is_dir:
-                self._pending.pop(path, None)
-                self._sent.pop(path, None)
             moving = self._moving.pop(cookie, None)
             # Another path's events may wait, or be in another thread.
             if moving is None and source is not None:
                 moving = self._take(source, is_dir)
+            if not is_dir:
+                self._pending.pop(path, None)
+                if moving is None or not moving.sent:
+                    self._begin(path, now)
             if moving is None:
                 return []
             for rest, state in moving.sent.items():
                 _put(self._sent, path + rest, state, MAX_SENT)
             for rest, pending in moving.pending.items():
                 _put(self._pending, path + rest, pending, MAX_PENDING)
-            return [path + rest for rest, one in moving.pending.items() if not one.is_open]
+            return [path + rest for rest in moving.pending]
 
     def _take(self, path: str, is_dir: bool) -> _Moving:
         return _Moving(

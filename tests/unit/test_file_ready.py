@@ -138,6 +138,52 @@ def test_a_new_file_that_is_empty_may_just_not_be_open_yet(feed):
     assert one.sent == ["x"]
 
 
+def test_an_empty_file_whose_first_name_was_elsewhere_is_sent(feed, tmp_path_factory):
+    one = feed()
+    source = tmp_path_factory.mktemp("outside") / "x"
+    source.touch()
+    os.utime(source, (1, 1))
+    (one.top / "x").hardlink_to(source)
+    source.unlink()
+    one(IN_CREATE, "x")
+    assert one.sent == ["x"]
+
+
+def test_a_rename_that_a_listing_showed_before_its_event_is_sent_once(feed):
+    one = feed()
+    (one.top / "x").write_text("text")
+    one(IN_CREATE, "x", synthetic="new-directory")
+    one.tell_rename("x.part", "x")
+    assert one.sent == ["x"]
+
+
+def test_the_end_of_a_change_that_began_unseen_is_sent(feed):
+    one = feed()
+    (one.top / "x").write_text("text")
+    one.processor.expect_end(str(one.top / "x"))
+    assert one.sent == []
+    one(IN_CLOSE_WRITE, "x")
+    assert one.sent == ["x"]
+
+
+def test_events_that_come_after_the_directory_has_moved_lead_to_its_files(feed):
+    one = feed()
+    (one.top / "new").mkdir()
+    for name in ("closed", "renamed"):
+        (one.top / "new" / name).write_text("text")
+    one(IN_CREATE, "old/closed")
+    one(IN_MODIFY, "old/closed")
+    one(IN_CLOSE_WRITE, "old/closed")
+    one.tell_rename("old/renamed.part", "old/renamed")
+    with (one.top / "new" / "open").open("w") as file:
+        one(IN_CREATE, "old/open")
+        one.tell_rename("old", "new")
+        assert sorted(one.sent) == ["new/closed", "new/renamed"]
+        file.write("text")
+    one(IN_CLOSE_WRITE, "new/open")
+    assert one.sent[2:] == ["new/open"]
+
+
 def test_a_file_that_is_complete_before_its_first_event_is_sent_once(feed):
     one = feed()
     (one.top / "x").write_text("text")
