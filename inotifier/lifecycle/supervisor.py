@@ -136,12 +136,12 @@ class Supervisor:
         """Wait until what was read is delivered, or need not be; return how much is not in time."""
         deadline = time.monotonic() + conf.shutdown_timeout
         while self._service.queue_depth and time.monotonic() < deadline and not self._stops:
-            if self._service.waits_until(deadline) and not self._service.unkept:
+            if self._service.only_waits and not self._service.unkept:
                 return 0  # it comes again at the next start
             self._receive(_TICK_WHILE_CHECKING)
         return self._service.queue_depth
 
-    def _drain(self) -> None:
+    def _drain(self, *, is_reload: bool = False) -> None:
         """Deliver what was read, until the timeout or a second signal to stop."""
         self._service.finish()
         deadline = time.monotonic() + conf.shutdown_timeout
@@ -149,6 +149,8 @@ class Supervisor:
             if self._service.drained(0.1):
                 return
             if self._service.waits_until(deadline):
+                break
+            if is_reload and self._service.only_waits and not self._service.unkept:
                 break
             self._receive(0.0)
         if left := self._service.abandon():
@@ -211,7 +213,7 @@ class Supervisor:
             os_signals.let_through()
             self._service.go_on()
             return
-        self._drain()
+        self._drain(is_reload=True)
         self._state.close()
         # Whoever asked until now is answered by what is read from disk from now on.
         self._answered += self._answering + self._asked
