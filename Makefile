@@ -1,5 +1,7 @@
 # make run    try it: the example project's daemon, in the foreground
 # make test   all tests, with coverage
+# make chaos  no file is missed while the daemon is killed again and again, for 20 seeds; less:
+#             make chaos CHAOS_ARGS="--seed 7 --seeds 1 --files 2000 --seconds 10"
 # make lint   ruff, mypy, and the README rendered
 # make bench  side by side with the peers, into benchmarks/RESULTS.md (see benchmarks/README.rst)
 # make build  wheel and sdist, into dist/
@@ -14,13 +16,14 @@ PYTHON ?= python3
 VENV ?= .venv
 DJANGO ?=
 PYTEST_ARGS ?=
+CHAOS_ARGS ?=
 BENCH_ARGS ?=
 
 bin := $(VENV)/bin
 install = $(bin)/python -m pip install --quiet --disable-pip-version-check
 django = $(if $(DJANGO),'$(DJANGO)')
 
-.PHONY: run test lint bench build clean
+.PHONY: run test chaos lint bench build clean
 
 # exec: no shell stands between make and the daemon when Ctrl+C comes.
 run: $(VENV)/.run
@@ -32,6 +35,9 @@ test: $(VENV)/.test
 	$(bin)/python -m coverage run -m pytest $(PYTEST_ARGS)
 	$(bin)/python -m coverage combine --quiet
 	$(bin)/python -m coverage report
+
+chaos: $(VENV)/.test
+	$(bin)/python -m tests.process.chaos $(CHAOS_ARGS)
 
 lint: $(VENV)/.lint
 	$(bin)/ruff check .

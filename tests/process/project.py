@@ -283,6 +283,11 @@ class Project:
         os.kill(pid, signal.SIGKILL)
         wait_until_gone(pid)
 
+    def reap(self) -> None:
+        """Let the commands that have ended go."""
+        for process in self._started:
+            process.poll()
+
     def end(self) -> None:
         """End all processes of this project: first in peace, so that coverage is written."""
         self.open_gate()
@@ -292,8 +297,7 @@ class Project:
             left = self.processes()
             if time.monotonic() > deadline:
                 signal_all(left, signal.SIGKILL)
-            for process in self._started:
-                process.poll()
+            self.reap()
             return not left
 
         signal_all(self.processes(), signal.SIGTERM)
