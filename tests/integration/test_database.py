@@ -6,6 +6,7 @@ import pytest
 from django.db import connections
 
 from tests.in_process import Recorder
+from tests.waiting import wait_for
 
 ALIAS = "observed"
 
@@ -105,6 +106,29 @@ def test_the_next_event_of_the_same_read_succeeds_after_the_connection_broke(
     running.run()
     running.stop()
     assert querying.answers == ["a", "b", "c"]
+
+
+def test_an_event_that_failed_because_of_the_connection_succeeds_at_its_retry(
+    watching, tmp_path, database, querying, settings
+):
+    settings.INOTIFIER_RETRIES = 3
+    settings.INOTIFIER_RETRY_DELAY = 0.01
+
+    def break_once(event):
+        broken.append(event.name)
+        if broken.count(event.name) == 1:
+            connections[ALIAS].ensure_connection()
+            connections[ALIAS].connection.close()  # as a server that was restarted does
+        querying(event)
+
+    broken: list[str] = []
+    running = watching((tmp_path, "IN_CREATE", break_once))
+    for name in ("a", "b"):
+        (tmp_path / name).touch()
+    wait_for(lambda: sorted(querying.answers) == ["a", "b"])
+    running.stop()
+    assert broken.count("a") == broken.count("b") == 2
+    assert (running.handlers[0].failed, running.handlers[0].delivered) == (0, 2)
 
 
 def test_connections_are_closed_at_the_end(watching, tmp_path, database, querying):
