@@ -259,7 +259,7 @@ class Chaos:
         for path, state in files.items():
             as_it_is = any((name, state) in told for name in names[path])
             # It was there when its event was made, and had moved on when it was delivered.
-            on_its_way = any((name, None) in told for name in names[path][1:])
+            on_its_way = kind == "events" and any((name, None) in told for name in names[path][1:])
             if not as_it_is and not on_its_way:
                 self._report.faults.append(f"{kind}: never delivered as it is: {path} {state}")
 
