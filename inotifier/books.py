@@ -103,7 +103,7 @@ class Books:
     def _moved(self, event: Event, status: os.stat_result | None) -> None:
         mask = event.mask
         if event.dir and mask & _MOVING:
-            self._directory(event, status)
+            self._directory(event)
         elif mask & IN_MOVED_FROM and not self._asks_for_arrivals:
             self._remember(event.cookie, self.ledger.get(event.pathname))
         if mask & _LEAVING:
@@ -136,7 +136,7 @@ class Books:
         before = self._moving.pop(event.cookie, None)
         return before is None or before.complete
 
-    def _directory(self, event: Event, status: os.stat_result | None) -> None:
+    def _directory(self, event: Event) -> None:
         """Take what is recorded below a directory along with it."""
         # No path on disk holds a zero byte.
         between = f"{self.ledger.root}/\0{event.cookie}"
@@ -150,8 +150,7 @@ class Books:
             if len(self.under_way) > _MEMORY:
                 self.under_way.pop(next(iter(self.under_way)), None)
             self.ledger.rename(event.pathname, between)
-        elif status is None:
-            self.ledger.forget_below(event.pathname)
+        # What was in a directory that is deleted has events of its own, which may have failed.
 
     def _take_along(self, source: str | None, target: str) -> bool:
         """Note where what is astray below `source` may be; tell whether there is any."""

@@ -111,7 +111,7 @@ class Missed(Question):
         reason: why they are made.
     """
 
-    __slots__ = ("books",)
+    __slots__ = ("beside", "books")
 
     def __init__(self, difference: Difference, books: Books, watch: Watch, reason: str) -> None:
         super().__init__(
@@ -122,6 +122,11 @@ class Missed(Question):
             watch=watch,
         )
         self.books = books
+        self.beside: tuple[str, ...] = ()
+        if difference.kind in ("gone", "moved"):
+            # The answer for a directory touches what is recorded below.
+            ends = (difference.path, difference.source or difference.path)
+            self.beside = tuple(dict.fromkeys(os.path.dirname(path) for path in ends))
 
     def answer(self) -> list[Event]:
         """Return the events that were missed; record what nobody asked for."""
@@ -161,6 +166,9 @@ class Missed(Question):
         is_written = is_file and writers_of(os.fsencode(path)) is Writers.SOME
         masks = [mask, IN_CLOSE_WRITE] if is_file and not is_written else [mask]
         asked = [one for one in masks if one & self.books.mask]
+        if not asked and mask == IN_CREATE and not is_written:
+            # However it came, who asks for arrivals only is told of one.
+            asked = [IN_MOVED_TO] if self.books.mask & IN_MOVED_TO else []
         if not asked:
             complete = not is_written or self.books.is_complete(status)
             self.books.ledger.record(path, Seen.of(status, complete=complete))
@@ -187,8 +195,12 @@ class Missed(Question):
             self._event(IN_MOVED_TO, self.pathname, is_dir=is_dir, cookie=cookie, source=source),
         ]
         asked = [event for event in events if event.mask & self.books.mask]
-        if not asked:
+        if is_dir and len(asked) == 1:
+            # Half a rename cannot take along what is recorded below.
+            return [*self._change(source), *self._change(self.pathname)]
+        if events[0] not in asked:
             self.books.ledger.record(source, None)
+        if events[1] not in asked:
             self.books.ledger.record(self.pathname, known)
         return asked
 
@@ -284,6 +296,8 @@ class Comparison:
         """Yield what differs in portions, some of them empty, so that others get their turn."""
         root = self._ledger.root
         if not is_there(self._ledger):
+            if not self._ledger.mount and not self._dry:
+                self._ledger.settle()  # nothing was there at the first start
             return
         if self._top is not None:
             if self._deep:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 
+from inotifier.conf import conf
 from inotifier.dispatcher import Dispatcher, Handler
 from inotifier.recovery import Comparison, Difference, dividing_moment, questions
 from inotifier.service import make_handlers
 from inotifier.state import State
 from inotifier.watches import Entry
+
+_LOOK = 0.2
+"""Seconds between two looks whether it is done."""
 
 
 class Scan:
@@ -38,17 +42,22 @@ class Scan:
                     yield handler, difference
 
     def deliver(self) -> None:
-        """Deliver what was missed; return when that is done."""
+        """Deliver what was missed; return when that is done, or has to wait for long."""
         self._dispatcher.start()
         try:
             for handler in self.handlers:
                 self._deliver_to(handler)
             self._dispatcher.finish()
-            while not self._dispatcher.join(1):
-                pass
-        except BaseException:
+            while not self._dispatcher.join(_LOOK):
+                if self._waits_longer():
+                    break
+        finally:
             self._dispatcher.abandon()
-            raise
+
+    def _waits_longer(self) -> bool:
+        """Tell whether all that is left waits, and for longer than a stop would wait for it."""
+        until = self._dispatcher.only_waits_until()
+        return until is not None and until > time.monotonic() + conf.shutdown_timeout
 
     def _deliver_to(self, handler: Handler) -> None:
         for portion in self._portions(handler, dry=False):

@@ -166,7 +166,8 @@ def inspect_settings() -> tuple[list[Entry], list[Problem]]:
         except _Unusable as exc:
             problems.append(exc.problem)
     problems += _repeated(entries)
-    if not problems:
+    if not any(problem.fatal for problem in problems):
+        problems += _without_effect(entries)
         problems += _feedback_loops(entries)
         problems += _too_many_directories(entries)
     return entries, problems
@@ -420,6 +421,19 @@ def _repeated(entries: Sequence[Entry]) -> Iterator[Problem]:
                     hint="Its events would be handled twice; make one entry with both masks.",
                 )
         seen.append(entry)
+
+
+def _without_effect(entries: Sequence[Entry]) -> Iterator[Problem]:
+    for entry in entries:
+        for field_, value in (("initial", "emit"), ("on_failure", "hold")):
+            if getattr(entry.watch, field_) == value and not entry.catches_up:
+                yield Problem(
+                    id="inotifier.W002",
+                    message=f"{field_}={value!r} of the entry for {printable(entry.path)} has no "
+                    "effect, because the entry does not catch up",
+                    hint="Leave it out, or set catch_up=True.",
+                    fatal=False,
+                )
 
 
 def _feedback_loops(entries: Sequence[Entry]) -> Iterator[Problem]:

@@ -13,7 +13,12 @@ class Question(Event):
     """Stands in the queue for events that are known only when its turn has come.
 
     Its mask is 0, which no event has.
+
+    Attributes:
+        beside: further paths whose deliveries must not run at the same time.
     """
+
+    beside: tuple[str, ...] = ()
 
     def answer(self) -> Sequence[Event]:
         """Return the events to deliver in its place."""
@@ -238,6 +243,8 @@ def _keys(handler: Handler, event: Event) -> list[_Key]:
     keys = [(handler, event.pathname)]
     if event.src_pathname is not None and event.src_pathname != event.pathname:
         keys.append((handler, event.src_pathname))
+    if isinstance(event, Question):
+        keys += [(handler, path) for path in event.beside if (handler, path) not in keys]
     return keys
 
 

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from inotifier.events import Event
 from inotifier.notifier import Methods
@@ -47,6 +47,14 @@ _Look = tuple[int, int, int] | None
 _here = threading.local()
 
 
+class _Left(NamedTuple):
+    """How a handler left a path, and between which times events of it are read."""
+
+    look: _Look
+    began: float
+    until: float
+
+
 class OwnWrites:
     """Paths that handlers have written, and how they left them.
 
@@ -55,7 +63,7 @@ class OwnWrites:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._left: dict[str, tuple[_Look, float]] = {}
+        self._left: dict[str, _Left] = {}
         self._running: list[set[str]] = []
         _listen()
 
@@ -65,6 +73,7 @@ class OwnWrites:
         @functools.wraps(call)
         def noting(event: Event) -> Any:
             touched: set[str] = set()
+            began = time.time()
             with self._lock:
                 self._running.append(touched)
             _here.touched = touched
@@ -72,12 +81,13 @@ class OwnWrites:
                 return call(event)
             finally:
                 _here.touched = None
-                self._keep(touched)
+                self._keep(touched, began)
 
         return noting
 
-    def _keep(self, touched: set[str]) -> None:
-        left = {path: (_look(path), time.time() + _PATIENCE) for path in touched}
+    def _keep(self, touched: set[str], began: float) -> None:
+        until = time.time() + _PATIENCE
+        left = {path: _Left(_look(path), began, until) for path in touched}
         with self._lock:
             self._running = [one for one in self._running if one is not touched]
             self._left.update(left)
@@ -94,8 +104,13 @@ class OwnWrites:
         """Tell whether `event` is of what a handler has written."""
         path = _real(event.pathname)
         with self._lock:
-            look, until = self._left.get(path, (None, 0.0))
-        return event.timestamp <= until and look == _look(path)
+            left = self._left.get(path)
+        # What was read before the handler began is of others, or what it is called for again.
+        return (
+            left is not None
+            and left.began <= event.timestamp <= left.until
+            and left.look == _look(path)
+        )
 
 
 class NotingMethods(Methods):

@@ -167,6 +167,9 @@ class CreateViaChunksSignaler(ProcessEvent):
             self._send(event)
             return
         part = self.partial_files.arrive(event.cookie)
+        if part is None and event.synthetic and self._is_temporary(event.src_pathname or ""):
+            # It began before a restart, and was renamed while nobody looked.
+            part = Part(None, self._until, self._suffixes)
         if part is None:
             return
         # Temporary is what this entry calls so, or the one where the upload began.

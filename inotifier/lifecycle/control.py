@@ -88,6 +88,8 @@ def scan(plan: Plan, announce: Announce, *, dry: bool) -> None:
         if owner:
             pid_file.give_to(*owner)
         detach.stay(owner)
+        for request in (signal.SIGHUP, signal.SIGUSR1):
+            signal.signal(request, signal.SIG_IGN)  # they are for a daemon
         pid_file.write(os.getpid())
         with contextlib.closing(State(conf.state_file)) as state:
             state.open()
@@ -110,7 +112,7 @@ def _scan(found: Scan, announce: Announce, *, dry: bool) -> None:
     for handler in found.handlers:
         announce(
             f"{printable(handler.entry.name)}: {handler.delivered} event(s) delivered, "
-            f"{handler.failed} failed"
+            f"{handler.failed} failed, {handler.pending} left for later"
         )
 
 

@@ -112,6 +112,24 @@ def test_what_others_write_afterwards_is_told(watching, tmp_path):
     assert writing.told[:2] == [("IN_CLOSE_WRITE", "file"), ("IN_CLOSE_WRITE", "own")]
 
 
+def test_an_event_that_comes_again_is_not_taken_for_our_own(watching, tmp_path, settings):
+    settings.INOTIFIER_RETRIES = 1
+    settings.INOTIFIER_RETRY_DELAY = 0.01
+    failures = ["not yet"]
+
+    def touch_and_fail(path):
+        path.touch()
+        if failures:
+            raise ValueError(failures.pop())
+
+    writing = Writing(touch_and_fail)
+    running = watching((tmp_path, "IN_CLOSE_WRITE", writing, {"ignore_self": True}))
+    (tmp_path / "file").write_text("x")
+    running.stop()
+    [handler] = running.handlers
+    assert (handler.retried, handler.delivered) == (1, 1)
+
+
 def test_what_the_handler_of_another_entry_writes_is_left_out(watching, tmp_path):
     inbox, outbox = tmp_path / "in", tmp_path / "out"
     inbox.mkdir()

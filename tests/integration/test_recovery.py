@@ -441,3 +441,74 @@ def test_a_file_whose_end_is_all_that_is_seen_is_ready(project, watching):
         (project.root / "file").open("a").close()
         running.stop()
         assert len(received.pathnames) == 1
+
+
+# What an entry asks for in part
+
+
+@pytest.mark.parametrize(
+    ("mask", "told"),
+    [
+        ("IN_MOVED_TO|IN_DELETE", [("MOVED_TO", "other")]),
+        ("IN_MOVED_FROM|IN_CLOSE_WRITE", [("MOVED_FROM", "file")]),
+        ("IN_CREATE|IN_DELETE", []),
+    ],
+)
+def test_half_a_rename_is_told_once(project, mask, told):
+    file = write(project.root / "file")
+    project.start(mask).stop()
+    file.rename(project.root / "other")
+    project.start(mask).stop()
+    assert project.told == told
+    project.start(mask).stop()
+    assert project.told == []
+
+
+def test_who_asks_for_arrivals_only_is_told_of_what_is_new(project, tmp_path):
+    project.start("IN_MOVED_TO").stop()
+    write(tmp_path / "file").rename(project.root / "file")
+    project.start("IN_MOVED_TO").stop()
+    assert project.told == [("MOVED_TO", "file")]
+    project.start("IN_MOVED_TO").stop()
+    assert project.told == []
+
+
+def test_a_delete_that_is_held_is_not_forgotten_with_its_directory(project):
+    file = write(project.root / "a" / "file")
+    running = project.start("IN_DELETE", on_failure="hold")
+    project.recorder.error = InotifierError("not today")
+    file.unlink()
+    running.sync()
+    project.recorder.error = None
+    file.parent.rmdir()
+    running.stop()
+    project.start("IN_DELETE", on_failure="hold").stop()
+    assert project.told == [("DELETE", "a/file")]
+
+
+def test_a_tree_that_is_moved_to_where_it_was_awaited_is_delivered(project, tmp_path):
+    project.root.rmdir()
+    running = project.start("IN_CLOSE_WRITE", missing="wait")
+    write(tmp_path / "tree" / "a" / "file")
+    (tmp_path / "tree").rename(project.root)
+    wait_for(lambda: ("CLOSE_WRITE", "a/file") in project.told)
+    running.stop()
+    assert project.told == [("CLOSE_WRITE", "a/file")]
+
+
+@pytest.mark.parametrize("workers", [1, 8])
+def test_workers_tell_of_all_that_is_gone_or_has_moved(project, settings, workers):
+    settings.INOTIFIER_WORKERS = workers
+    for number in range(100):
+        write(project.root / "a" / str(number))
+        write(project.root / "b" / str(number))
+    project.start().stop()
+    shutil.rmtree(project.root / "a")
+    (project.root / "b").rename(project.root / "c")
+    project.start().stop()
+    deleted = [path for name, path in project.told if name == "DELETE"]
+    assert sorted(deleted) == sorted(f"a/{number}" for number in range(100))
+    assert ("MOVED_TO|IN_ISDIR", "c") in project.told
+    assert not any(name == "CREATE" for name, _ in project.told)
+    project.start().stop()
+    assert project.told == []

@@ -25,14 +25,14 @@ def scanned(project, *args):
 
 def test_what_is_there_at_the_first_scan_is_the_baseline(project):
     project.drop("old")
-    assert scanned(project) == ["the inbox: 0 event(s) delivered, 0 failed"]
+    assert scanned(project) == ["the inbox: 0 event(s) delivered, 0 failed, 0 left for later"]
     project.drop("new")
     result = succeeded(project.run("inotifier_scan"))
     assert result.stdout.splitlines() == [
         "got new",
-        "the inbox: 2 event(s) delivered, 0 failed",
+        "the inbox: 2 event(s) delivered, 0 failed, 0 left for later",
     ]
-    assert scanned(project) == ["the inbox: 0 event(s) delivered, 0 failed"]
+    assert scanned(project) == ["the inbox: 0 event(s) delivered, 0 failed, 0 left for later"]
 
 
 def test_everything_may_be_imported_at_the_first_scan(make_project):
@@ -57,7 +57,7 @@ def test_a_dry_run_tells_and_changes_nothing(project):
     ]
     assert scanned(project, "--dry-run") == expected
     assert scanned(project, "--dry-run") == expected
-    assert scanned(project)[-1] == "the inbox: 7 event(s) delivered, 0 failed"
+    assert scanned(project)[-1] == "the inbox: 7 event(s) delivered, 0 failed, 0 left for later"
     assert scanned(project, "--dry-run") == []
 
 
@@ -65,7 +65,7 @@ def test_a_dry_run_before_the_first_start_begins_nothing(project):
     project.drop("old")
     assert scanned(project, "--dry-run") == []
     project.drop("later")
-    assert scanned(project)[-1] == "the inbox: 0 event(s) delivered, 0 failed"
+    assert scanned(project)[-1] == "the inbox: 0 event(s) delivered, 0 failed, 0 left for later"
 
 
 def test_it_refuses_while_the_daemon_runs(project):
@@ -83,7 +83,7 @@ def test_the_daemon_goes_on_where_the_scan_ended(project):
     wait_for(lambda: "two" in project.got)
     project.stop()
     assert project.got == ["two"]
-    assert scanned(project) == ["the inbox: 0 event(s) delivered, 0 failed"]
+    assert scanned(project) == ["the inbox: 0 event(s) delivered, 0 failed, 0 left for later"]
 
 
 def test_the_daemon_does_it_when_asked(project):

@@ -565,6 +565,19 @@ def test_two_entries_may_share_a_path_or_a_processor(settings, tmp_path, pair):
     assert len(load()) == 2
 
 
+# W002: fields that need a record.
+
+
+@pytest.mark.parametrize("fields", [{"initial": "emit"}, {"on_failure": "hold"}])
+def test_w002_a_field_that_has_no_effect(settings, tmp_path, fields):
+    settings.INOTIFIER_WATCH_PATHS = [(tmp_path, CREATE, PRINTER, {**fields, "catch_up": False})]
+    [problem] = inspect_settings()[1]
+    assert (problem.id, problem.fatal) == ("inotifier.W002", False)
+    assert len(load()) == 1
+    settings.INOTIFIER_WATCH_PATHS = [(tmp_path, CREATE, PRINTER, fields)]
+    assert inspect_settings()[1] == []
+
+
 # E011: the daemon's own files in a watched directory.
 
 OWN_FILES = {
