@@ -7,10 +7,12 @@ makes no second event.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import queue
 import stat
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -28,6 +30,7 @@ from inotifier.events import (
     IN_MOVED_TO,
     Event,
 )
+from inotifier.exceptions import TryAgain
 from inotifier.notifier import Batch, Subscription
 from inotifier.state import Ledger, Seen
 from inotifier.watches import Entry, Watch
@@ -35,6 +38,9 @@ from inotifier.writers import Writers, writers_of
 
 _PORTION = 1000
 """Files that are compared before others get their turn."""
+
+_QUIET = 0.2
+"""Seconds that a file must stay the same where no lease can tell whether it is written."""
 
 _SLICE = 0.01
 """Seconds that a comparison takes before events get their turn."""
@@ -111,7 +117,7 @@ class Missed(Question):
         reason: why they are made.
     """
 
-    __slots__ = ("beside", "books")
+    __slots__ = ("before", "beside", "books")
 
     def __init__(self, difference: Difference, books: Books, watch: Watch, reason: str) -> None:
         super().__init__(
@@ -122,6 +128,7 @@ class Missed(Question):
             watch=watch,
         )
         self.books = books
+        self.before: os.stat_result | None = None
         self.beside: tuple[str, ...] = ()
         if difference.kind in ("gone", "moved"):
             # The answer for a directory touches what is recorded below.
@@ -163,7 +170,7 @@ class Missed(Question):
     def _tell(self, path: str, status: os.stat_result, mask: int) -> list[Event]:
         """Return an event with `mask`, if any, and one for the end of its writing, if it has."""
         is_file = stat.S_ISREG(status.st_mode)
-        is_written = is_file and writers_of(os.fsencode(path)) is Writers.SOME
+        is_written = is_file and self._is_written(path, status)
         masks = [mask, IN_CLOSE_WRITE] if is_file and not is_written else [mask]
         asked = [one for one in masks if one & self.books.mask]
         if not asked and mask == IN_CREATE and not is_written:
@@ -174,6 +181,20 @@ class Missed(Question):
             self.books.ledger.record(path, Seen.of(status, complete=complete))
         is_dir = stat.S_ISDIR(status.st_mode)
         return [self._event(one, path, is_dir=is_dir) for one in asked]
+
+    def _is_written(self, path: str, status: os.stat_result) -> bool:
+        """Tell whether somebody has the file open for writing.
+
+        Raises:
+            TryAgain: the kernel does not tell, and it may still be growing.
+        """
+        writers = writers_of(os.fsencode(path))
+        if writers is not Writers.UNKNOWN:
+            return writers is Writers.SOME
+        before, self.before = self.before, status
+        if before is None or not Seen.of(before).same(Seen.of(status)):
+            raise TryAgain(_QUIET)
+        return False
 
     def _rename(self, source: str) -> list[Event]:
         """Return the two events of a rename, if it is one."""
@@ -326,6 +347,8 @@ class Comparison:
     def _walk(self, root: str) -> Iterator[list[Difference]]:
         waiting = [os.fsencode(root)]
         followed: set[tuple[int, int]] = set()
+        with contextlib.suppress(OSError):
+            followed.add(_identity(waiting[0]))
         while waiting:
             directory = waiting.pop()
             self._visited.add(os.fsdecode(directory))
@@ -343,15 +366,15 @@ class Comparison:
                 waiting += [item.path for item in items if self._leads_down(item, followed)]
 
     def _leads_down(self, item: os.DirEntry[bytes], followed: set[tuple[int, int]]) -> bool:
+        """Tell whether to go into `item`; with links, into each directory under one name only."""
         try:
-            if item.is_dir(follow_symlinks=False):
-                return True
-            if not self._follows or not item.is_dir():
+            if not self._follows:
+                return item.is_dir(follow_symlinks=False)
+            if not item.is_dir():
                 return False
-            status = os.stat(item.path)
+            identity = _identity(item.path)
         except OSError:
             return False
-        identity = (status.st_dev, status.st_ino)
         is_new = identity not in followed
         followed.add(identity)
         return is_new
@@ -416,6 +439,11 @@ class Comparison:
             yield differences[start : start + _PORTION]
 
 
+def _identity(path: bytes) -> tuple[int, int]:
+    status = os.stat(path)
+    return status.st_dev, status.st_ino
+
+
 class _Request(NamedTuple):
     handler: Handler
     books: Books
@@ -451,31 +479,43 @@ class Recovery:
         self._asked: queue.SimpleQueue[_Request | Callable[[], object]] = queue.SimpleQueue()
         self._waiting: dict[tuple[Handler, str | None], _Request] = {}
         self._running: tuple[_Request, Iterator[list[Difference]]] | None = None
-        self._unanswered = 0  # comparisons that have ended
+        self._lock = threading.Lock()
+        self._open = 0  # requests that have not ended
 
     @property
     def busy(self) -> bool:
         """True while there is something to compare, or to tell of it."""
-        return bool(self._running or self._waiting or self._unanswered or not self._asked.empty())
+        return self._open > 0
 
     def request(self, handlers: Iterable[Handler], reason: str) -> None:
         """Compare for `handlers`, from any thread; the events say `reason`."""
         for handler in handlers:
             if handler.books is not None:
                 handler.books.look_below = partial(self._look_below, handler, handler.books)
-                self._asked.put(_Request(handler, handler.books, reason))
+                self._ask_for(_Request(handler, handler.books, reason))
 
     def _look_below(self, handler: Handler, books: Books, directory: str) -> None:
         """Compare what is below a directory that has been renamed."""
-        self._asked.put(_Request(handler, books, "new-directory", directory))
+        self._ask_for(_Request(handler, books, "new-directory", directory))
         self._wake()
+
+    def _ask_for(self, request: _Request) -> None:
+        self._count(1)
+        self._asked.put(request)
+
+    def _count(self, change: int) -> None:
+        with self._lock:
+            self._open += change
 
     def step(self) -> float | None:
         """Go on for a moment; return seconds to the next step, None if there is nothing to do."""
         while not self._asked.empty():
             request = self._asked.get()
             if isinstance(request, _Request):
-                self._waiting[request.handler, request.top] = request
+                key = request.handler, request.top
+                if key in self._waiting:
+                    self._count(-1)
+                self._waiting[key] = request
             else:
                 request()
         end = time.monotonic() + _SLICE
@@ -499,7 +539,6 @@ class Recovery:
         portion = next(portions, None)
         if portion is None:
             self._running = None
-            self._unanswered += 1
             self._after_queue(partial(self._put_mark, request, partial(self._answered, request)))
         elif portion:
             self._after_queue(partial(self._ask, request, portion))
@@ -525,4 +564,4 @@ class Recovery:
 
     def _ended(self, request: _Request) -> None:
         request.books.comparing -= 1
-        self._unanswered -= 1
+        self._count(-1)

@@ -20,6 +20,7 @@ from inotifier.dispatcher.process import (
     this_one_delivers,
 )
 from inotifier.events import Event, printable
+from inotifier.exceptions import TryAgain
 from inotifier.notifier import Batch
 
 logger = logging.getLogger(__name__)
@@ -221,7 +222,11 @@ class Dispatcher:
         """Deliver; return what may be delivered now that it is done."""
         event = delivery.event
         if isinstance(event, Question):
-            events = _answer(event)
+            try:
+                events = _answer(event)
+            except TryAgain as exc:
+                with self._lock:
+                    return self._put_aside(delivery, Wait(exc.after, failed=False))
             with self._lock:
                 delivery.handler.seen += len(events)
                 self._put += len(events)
@@ -230,11 +235,14 @@ class Dispatcher:
         wait = delivery.handler.attempt(event, delivery.tried)
         with self._lock:
             if wait is not None:
-                if self._workers:
-                    self._queue.put([])  # the thread of the queue may have to wake earlier now
-                return self._schedule(delivery, wait)
+                return self._put_aside(delivery, wait)
             self._done += 1
             return self._order.end(delivery)
+
+    def _put_aside(self, delivery: Delivery, wait: Wait) -> list[Delivery]:
+        if self._workers:
+            self._queue.put([])  # the thread of the queue may have to wake earlier now
+        return self._schedule(delivery, wait)
 
     # The workers
 
@@ -256,6 +264,8 @@ class Dispatcher:
 def _answer(question: Question) -> Sequence[Event]:
     try:
         return question.answer()
+    except TryAgain:
+        raise
     except Exception:  # what is wrong with one path must not end the delivery of others
         logger.exception(
             "cannot tell what has become of %s; it is looked at again by the next comparison",

@@ -21,7 +21,11 @@ class Question(Event):
     beside: tuple[str, ...] = ()
 
     def answer(self) -> Sequence[Event]:
-        """Return the events to deliver in its place."""
+        """Return the events to deliver in its place.
+
+        Raises:
+            TryAgain: it cannot be told yet.
+        """
         raise NotImplementedError
 
 

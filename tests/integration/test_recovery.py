@@ -10,6 +10,7 @@ import pytest
 from inotifier.exceptions import InotifierError
 from inotifier.notifier import Keeper
 from inotifier.state import State
+from inotifier.writers import Writers
 from tests.in_process import Receiver, Recorder
 from tests.waiting import wait_for
 
@@ -511,4 +512,36 @@ def test_workers_tell_of_all_that_is_gone_or_has_moved(project, settings, worker
     assert ("MOVED_TO|IN_ISDIR", "c") in project.told
     assert not any(name == "CREATE" for name, _ in project.told)
     project.start().stop()
+    assert project.told == []
+
+
+def test_where_no_lease_tells_a_file_must_stay_the_same_for_a_while(project, monkeypatch):
+    project.start().stop()
+    file = write(project.root / "file")
+    looks = []
+
+    def unknown(path):
+        looks.append(path)
+        if len(looks) == 1:
+            file.write_text("more")
+        return Writers.UNKNOWN
+
+    monkeypatch.setattr("inotifier.recovery.writers_of", unknown)
+    project.start("IN_CLOSE_WRITE").stop()
+    assert len(looks) >= 2
+    assert ("CLOSE_WRITE", "file") in project.told
+
+
+def test_what_links_lead_to_is_told_of_under_the_name_that_is_watched(project):
+    write(project.root / "a" / "old")
+    (project.root / "b").symlink_to("a")
+    (project.root / "loop").symlink_to(".")
+    running = project.start("IN_CLOSE_WRITE", follow_symlinks=True)
+    write(project.root / "a" / "live")
+    running.stop()
+    assert len(project.told) == 1
+    write(project.root / "a" / "down")
+    project.start("IN_CLOSE_WRITE", follow_symlinks=True).stop()
+    assert len(project.told) == 1
+    project.start("IN_CLOSE_WRITE", follow_symlinks=True).stop()
     assert project.told == []

@@ -144,7 +144,7 @@ def test_exactly_what_happened_while_the_daemon_was_down_is_delivered_each_once(
 
 
 def test_event_that_waits_for_its_retry_at_the_stop_comes_at_the_next_start(make_project):
-    project = make_project(receivers=FAILS, INOTIFIER_RETRY_DELAY=60.0)
+    project = make_project(receivers=FAILS, INOTIFIER_RETRIES=3, INOTIFIER_RETRY_DELAY=60.0)
     project.start()
     project.drop("file")
     wait_for(lambda: project.entry["retried"] == 1)
