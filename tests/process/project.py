@@ -245,6 +245,10 @@ class Project:
         for name in names:
             (self.incoming / os.fsdecode(name)).write_bytes(b"")
 
+    def caught_up(self) -> None:
+        """Return when the daemon has looked for what it missed: nothing of that is queued then."""
+        wait_for(lambda: self.status().get("catching_up") is False)
+
     def delivers(self, name: str) -> None:
         """Put a file into `incoming` and wait until it is reported."""
         self.drop(name)

@@ -188,6 +188,7 @@ def test_log_tells_what_comes_again_from_what_is_lost(make_project):
     outgoing = project.directory / "outgoing"
     outgoing.mkdir()
     project.start()
+    project.caught_up()
     project.drop("a", "b")
     (outgoing / "c").touch()
     wait_for(lambda: project.status()["queue_depth"] == 3)
@@ -202,6 +203,7 @@ def test_log_tells_what_comes_again_from_what_is_lost(make_project):
 
 def test_reload_does_not_wait_for_events_that_come_again(outage):
     pid = outage.start()
+    outage.caught_up()
     outage.drop("one", "two")
     wait_for(lambda: outage.status()["queue_depth"] == 2)
     outage.reload()

@@ -464,6 +464,7 @@ def test_stop_during_the_execution_ends_the_new_program_cleanly(project):
 def test_stop_at_the_end_of_the_last_delivery_before_the_execution_is_not_lost(make_project):
     project = make_project(receivers=STOPS_ITS_PROCESS)
     pid = project.start()
+    project.caught_up()
     threads = project.threads()
     project.drop("file")
     wait_for(lambda: project.status()["queue_depth"] == 1)

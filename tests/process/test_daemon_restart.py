@@ -35,6 +35,7 @@ def test_wrong_settings_leave_the_old_daemon_running(project, command):
 
 def test_old_daemon_that_hangs_is_killed_and_named(gated):
     old = gated.start()
+    gated.caught_up()
     gated.drop("file")
     wait_for(lambda: gated.status()["queue_depth"] == 1)
     result = succeeded(gated.run("inotifier_restart", "--timeout", "0.5"))

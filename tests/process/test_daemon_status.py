@@ -95,6 +95,7 @@ def test_file_is_not_written_while_nothing_happens(running):
 
 def test_queue_depth_is_the_number_of_events_that_wait(gated):
     gated.start()
+    gated.caught_up()
     gated.drop("one", "two", "three")
     wait_for(lambda: gated.status()["queue_depth"] == 3)
     assert gated.entry["seen"] == 3

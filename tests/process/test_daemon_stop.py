@@ -17,6 +17,7 @@ SIGNALS = [signal.SIGTERM, signal.SIGINT]
 def queue_up(project: Project, number: int) -> list[str]:
     """Have the daemon read so many events while its receiver waits; return their names."""
     names = [f"{position:04}" for position in range(number)]
+    project.caught_up()
     project.drop(*names)
     wait_for(lambda: project.status()["queue_depth"] == number)
     return names
