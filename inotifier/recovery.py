@@ -160,6 +160,9 @@ class Missed(Question):
         if known is None:
             self.books.is_astray(path)
             return []
+        if on_the_way(path):
+            self.books.ledger.record(path, None)  # its directory has left
+            return []
         if not is_there(self.books.ledger) or not _is_gone(path):
             return []
         if not self.books.mask & IN_DELETE:
@@ -196,8 +199,21 @@ class Missed(Question):
             raise TryAgain(_QUIET)
         return False
 
+    def _arrive(self, source: str) -> list[Event]:
+        """Take along what was on the way with a renamed directory; its own event tells of it."""
+        ledger = self.books.ledger
+        status, known = look_at(self.pathname), ledger.get(source)
+        ledger.record(source, None)
+        is_same = status and known and known.same(Seen.of(status))
+        # Of a directory, nobody may have been told yet that it has come.
+        if known and is_same and known.kind != stat.S_IFDIR and not ledger.get(self.pathname):
+            ledger.record(self.pathname, known)
+        return self._change(self.pathname)
+
     def _rename(self, source: str) -> list[Event]:
         """Return the two events of a rename, if it is one."""
+        if on_the_way(source):
+            return self._arrive(source)
         status, known = look_at(self.pathname), self.books.ledger.get(source)
         is_rename = (
             status is not None
@@ -303,19 +319,19 @@ class Comparison:
         self._list = list_directory
         self._new: list[tuple[str, Seen]] = []
         self._gone: list[tuple[str, Seen]] = []
-        self._astray: set[str] = set()
         self._visited: set[str] = set()
         self._follows = entry.watch.follow_symlinks
         self._deep = entry.watch.recursive or bool(entry.watch.auto_add)
         if self._ledger.since is None and not dry:
             self._ledger.begin(since)
-        self._baseline = 0.0
-        if not self._ledger.settled and entry.watch.initial == "ignore":
-            self._baseline = (self._ledger.since or since) * 1e9
+        self._since = since
+        self._ignores_first = entry.watch.initial == "ignore"
 
     def run(self) -> Iterator[list[Difference]]:
         """Yield what differs in portions, some of them empty, so that others get their turn."""
         root = self._ledger.root
+        if not self._ledger.is_kept:
+            return
         if not is_there(self._ledger):
             if not self._ledger.mount and not self._dry:
                 self._ledger.settle()  # nothing was there at the first start
@@ -334,6 +350,16 @@ class Comparison:
         if not self._dry:
             self._ledger.set_mount(os.path.ismount(root))
             self._ledger.settle()
+
+    @property
+    def _baseline(self) -> float:
+        """Time in nanoseconds until which what is not recorded was there at the first start.
+
+        The record may have to be begun anew at any time.
+        """
+        if self._ledger.settled or not self._ignores_first:
+            return 0.0
+        return (self._ledger.since or self._since) * 1e9
 
     def _root_file(self, root: str) -> list[Difference]:
         status, known = look_at(root), self._ledger.get(root)
@@ -412,16 +438,10 @@ class Comparison:
     def _missing(self) -> Iterator[list[Difference]]:
         """Find what is recorded in directories that are not there any more."""
         for number, (path, seen) in enumerate(self._ledger.others(self._visited)):
-            if top := on_the_way(path):
-                if top not in self._under_way:
-                    self._astray.add(top)
-            else:
+            if on_the_way(path) not in self._under_way:
                 self._gone.append((path, seen))
             if number % _PORTION == 0:
                 yield []
-        if not self._dry:
-            for top in self._astray:
-                self._ledger.forget_below(top)
 
     def _paired(self) -> Iterator[list[Difference]]:
         """Yield what is new or has moved, parents first, then what has gone, children first."""

@@ -35,11 +35,16 @@ class Ledger:
         self._backlog.ledgers.append(self)
         self._reset()
 
-    def _reset(self) -> None:
-        self._since: float | None = None
+    def _reset(self, since: float | None = None) -> None:
+        self._since = since
         self._settled = False
         self._mount = False
-        self._saved = True
+        self._saved = since is None
+
+    @property
+    def is_kept(self) -> bool:
+        """False if nothing can be known, because the state cannot be used."""
+        return self._state.is_open
 
     @property
     def since(self) -> float | None:
@@ -59,21 +64,22 @@ class Ledger:
     def begin(self, now: float) -> None:
         """Keep that the entry starts for the first time, `now` (time.time())."""
         self._since = now
-        self._save()
+        self._saved = False
+        self._state.flush()
 
     def settle(self) -> None:
         """Keep that what was there at the first start is recorded completely."""
         self._settled = True
-        self._save()
+        self._save_soon()
 
     def set_mount(self, mount: bool) -> None:
         """Keep whether the root is a mount point."""
         self._mount = mount
-        self._save()
+        self._save_soon()
 
-    def _save(self) -> None:
+    def _save_soon(self) -> None:
         self._saved = False
-        self._state.flush()
+        self._backlog.wanted.set()
 
     def record(self, pathname: str, seen: Seen | None) -> None:
         """Keep that `pathname` was delivered as `seen`, or with None that it is gone."""

@@ -58,6 +58,11 @@ class State:
         lost = f"{self._backlog.dropped} records were dropped: too many are not yet written"
         return f"{self._trouble}; {lost}" if self._trouble else lost
 
+    @property
+    def is_open(self) -> bool:
+        """True while there is a file to work with."""
+        return self._tables is not None
+
     def open(self) -> None:
         """Open the file, or make it. One that is damaged is set aside."""
         with self._writing:
@@ -194,10 +199,11 @@ class State:
             self._report(second)
             return False
         for ledger in self._ledgers.values():
-            ledger._reset()
+            ledger._reset(time.time())
         logger.error(
             "the state %s cannot be used: %s. It is set aside as %s.damaged and a new one is "
-            "begun: what is there now counts as delivered or not as `initial` of its entry says",
+            "begun: what was there until now counts as delivered or not as `initial` of its entry "
+            "says",
             self.path,
             exc,
             self.path.name,

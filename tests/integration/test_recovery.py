@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from inotifier.exceptions import InotifierError
+from inotifier.exceptions import InotifierError, TryAgain
 from inotifier.notifier import Keeper
 from inotifier.state import State
+from inotifier.state.tables import Unusable
 from inotifier.writers import Writers
 from tests.in_process import Receiver, Recorder
 from tests.waiting import wait_for
@@ -544,4 +545,77 @@ def test_what_links_lead_to_is_told_of_under_the_name_that_is_watched(project):
     project.start("IN_CLOSE_WRITE", follow_symlinks=True).stop()
     assert len(project.told) == 1
     project.start("IN_CLOSE_WRITE", follow_symlinks=True).stop()
+    assert project.told == []
+
+
+# The state is lost, or cannot be kept
+
+
+def damage(running):
+    """Let the state find that its file is damaged."""
+    state = running.state
+    with state._writing:
+        state._recover(Unusable("for the test"))
+
+
+def test_what_comes_after_the_state_was_begun_anew_is_not_taken_for_old(project):
+    write(project.root / "old")
+    running = project.start("IN_CLOSE_WRITE")
+    damage(running)
+    write(project.root / "live")
+    running.stop()
+    assert project.told == [("CLOSE_WRITE", "live")]
+    write(project.root / "down")
+    project.start("IN_CLOSE_WRITE").stop()
+    assert project.told == [("CLOSE_WRITE", "down")]
+    project.start("IN_CLOSE_WRITE").stop()
+    assert project.told == []
+
+
+def test_what_was_there_is_not_told_of_when_the_state_is_begun_anew_meanwhile(project, monkeypatch):
+    for number in range(5):
+        write(project.root / str(number))
+    project.start("IN_CLOSE_WRITE").stop()
+    running = project.start("IN_CLOSE_WRITE")
+    recovery, list_quietly = running.service._recovery, running.service._keeper.list_quietly
+
+    def damaging(path):
+        monkeypatch.setattr(recovery, "_list", list_quietly)
+        damage(running)
+        return list_quietly(path)
+
+    monkeypatch.setattr(recovery, "_list", damaging)
+    running.service.rescan()
+    running.catch_up()
+    running.stop()
+    assert project.told == []
+
+
+def test_without_a_state_nothing_is_compared(project, tmp_path):
+    write(project.root / "old")
+    project.state = tmp_path / "no directory" / "state.sqlite3"
+    running = project.start("IN_CLOSE_WRITE")
+    assert running.service.state_problem
+    running.service.rescan()
+    running.catch_up()
+    running.stop()
+    assert project.told == []
+
+
+# A directory whose new name could not be told of
+
+
+def test_what_a_directory_holds_is_not_told_of_again_when_its_move_waits_over_a_stop(project):
+    for number in range(3):
+        write(project.root / "a" / str(number))
+    running = project.start()
+    project.recorder.error = TryAgain(1000)
+    (project.root / "a").rename(project.root / "b")
+    wait_for(lambda: project.told)
+    running.abandon()
+    project.recorder.error = None
+    project.start().stop()
+    assert not [path for _, path in project.told if path.startswith("b/")]
+    assert ("CREATE|IN_ISDIR", "b") in project.told or ("MOVED_TO|IN_ISDIR", "b") in project.told
+    project.start().stop()
     assert project.told == []

@@ -1,3 +1,4 @@
+import contextlib
 import logging
 import os
 import signal
@@ -402,14 +403,24 @@ def test_the_ledger_is_a_dict_that_lasts(steps):
 # Facts of an entry.
 
 
-def test_the_facts_of_an_entry_are_stored_at_once(opened, path):
-    ledger = opened(path).ledger("in", ROOT)
+def test_the_facts_of_an_entry_are_stored_the_start_at_once(opened, path):
+    state = opened(path)
+    ledger = state.ledger("in", ROOT)
     assert (ledger.since, ledger.settled, ledger.mount) == (None, False, False)
     ledger.begin(12.5)
+    assert opened(path).ledger("in", ROOT).since == 12.5
     ledger.settle()
     ledger.set_mount(True)
+    state.flush()
     again = opened(path).ledger("in", ROOT)
     assert (again.since, again.settled, again.mount) == (12.5, True, True)
+
+
+def test_the_facts_of_an_entry_are_stored_soon(opened, path):
+    opened(path).ledger("in", ROOT).settle()
+    stored = "SELECT count(*) FROM entries WHERE settled"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        wait_for(lambda: connection.execute(stored).fetchone() == (1,))
 
 
 def test_an_entry_with_another_root_begins_anew(opened, path):
@@ -630,7 +641,9 @@ def test_damage_that_comes_later_is_survived(opened, path, damage, discover, cap
     state.flush()
     assert state.problem == ""
     assert ledger.get(f"{ROOT}/file") == FILE
-    assert ledger.since is None
+    # What comes from now on is not taken for what was there.
+    assert ledger.since is not None
+    assert not ledger.settled
     assert path.with_name(f"{path.name}.damaged").exists()
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
     ledger.begin(2.0)
