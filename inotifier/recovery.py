@@ -160,9 +160,6 @@ class Missed(Question):
         if known is None:
             self.books.is_astray(path)
             return []
-        if on_the_way(path):
-            self.books.ledger.record(path, None)  # its directory has left
-            return []
         if not is_there(self.books.ledger) or not _is_gone(path):
             return []
         if not self.books.mask & IN_DELETE:
@@ -199,21 +196,8 @@ class Missed(Question):
             raise TryAgain(_QUIET)
         return False
 
-    def _arrive(self, source: str) -> list[Event]:
-        """Take along what was on the way with a renamed directory; its own event tells of it."""
-        ledger = self.books.ledger
-        status, known = look_at(self.pathname), ledger.get(source)
-        ledger.record(source, None)
-        is_same = status and known and known.same(Seen.of(status))
-        # Of a directory, nobody may have been told yet that it has come.
-        if known and is_same and known.kind != stat.S_IFDIR and not ledger.get(self.pathname):
-            ledger.record(self.pathname, known)
-        return self._change(self.pathname)
-
     def _rename(self, source: str) -> list[Event]:
         """Return the two events of a rename, if it is one."""
-        if on_the_way(source):
-            return self._arrive(source)
         status, known = look_at(self.pathname), self.books.ledger.get(source)
         is_rename = (
             status is not None
@@ -319,6 +303,7 @@ class Comparison:
         self._list = list_directory
         self._new: list[tuple[str, Seen]] = []
         self._gone: list[tuple[str, Seen]] = []
+        self._astray: set[str] = set()
         self._visited: set[str] = set()
         self._follows = entry.watch.follow_symlinks
         self._deep = entry.watch.recursive or bool(entry.watch.auto_add)
@@ -438,10 +423,17 @@ class Comparison:
     def _missing(self) -> Iterator[list[Difference]]:
         """Find what is recorded in directories that are not there any more."""
         for number, (path, seen) in enumerate(self._ledger.others(self._visited)):
-            if on_the_way(path) not in self._under_way:
+            if top := on_the_way(path):
+                if top not in self._under_way:
+                    self._astray.add(top)
+            else:
                 self._gone.append((path, seen))
             if number % _PORTION == 0:
                 yield []
+        if not self._dry:
+            # Told again: a processor may have left a file for the event of its new name.
+            for top in self._astray:
+                self._ledger.forget_below(top)
 
     def _paired(self) -> Iterator[list[Difference]]:
         """Yield what is new or has moved, parents first, then what has gone, children first."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 
-from inotifier.books import on_the_way
 from inotifier.conf import conf
 from inotifier.dispatcher import Dispatcher, Handler
 from inotifier.recovery import Comparison, Difference, dividing_moment, questions
@@ -40,8 +39,7 @@ class Scan:
         for handler in self.handlers:
             for portion in self._portions(handler, dry=True):
                 for difference in portion:
-                    if not on_the_way(difference.source or difference.path):
-                        yield handler, difference
+                    yield handler, difference
 
     def deliver(self) -> None:
         """Deliver what was missed; return when that is done, or has to wait for long."""

@@ -104,15 +104,6 @@ class Running:
             assert self.service.drained(60)
         self.close()
 
-    def abandon(self) -> None:
-        """Stop without what waits."""
-        self._stopped = True
-        self.service.finish()
-        wait_for(lambda: self.service.waits_until(0.0), 60, "that all that is left waits")
-        self.service.abandon()
-        assert self.service.drained(60)
-        self.close()
-
     def close(self) -> None:
         self._stopped = True
         self.service.close()

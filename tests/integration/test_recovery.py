@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from inotifier.exceptions import InotifierError, TryAgain
+from inotifier.exceptions import InotifierError
 from inotifier.notifier import Keeper
 from inotifier.state import State
 from inotifier.state.tables import Unusable
@@ -599,23 +599,4 @@ def test_without_a_state_nothing_is_compared(project, tmp_path):
     running.service.rescan()
     running.catch_up()
     running.stop()
-    assert project.told == []
-
-
-# A directory whose new name could not be told of
-
-
-def test_what_a_directory_holds_is_not_told_of_again_when_its_move_waits_over_a_stop(project):
-    for number in range(3):
-        write(project.root / "a" / str(number))
-    running = project.start()
-    project.recorder.error = TryAgain(1000)
-    (project.root / "a").rename(project.root / "b")
-    wait_for(lambda: project.told)
-    running.abandon()
-    project.recorder.error = None
-    project.start().stop()
-    assert not [path for _, path in project.told if path.startswith("b/")]
-    assert ("CREATE|IN_ISDIR", "b") in project.told or ("MOVED_TO|IN_ISDIR", "b") in project.told
-    project.start().stop()
     assert project.told == []
