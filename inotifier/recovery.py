@@ -370,9 +370,8 @@ class Comparison:
             known = dict(self._ledger.directory(os.fsdecode(directory)))
             for start in range(0, len(items), _PORTION):
                 yield self._compare(items[start : start + _PORTION], known)
-            self._gone += [
-                (os.fsdecode(os.path.join(directory, name)), seen) for name, seen in known.items()
-            ]
+            for name, seen in known.items():
+                self._miss(os.fsdecode(os.path.join(directory, name)), seen)
             if self._deep:
                 waiting += [item.path for item in items if self._leads_down(item, followed)]
 
@@ -423,17 +422,20 @@ class Comparison:
     def _missing(self) -> Iterator[list[Difference]]:
         """Find what is recorded in directories that are not there any more."""
         for number, (path, seen) in enumerate(self._ledger.others(self._visited)):
-            if top := on_the_way(path):
-                if top not in self._under_way:
-                    self._astray.add(top)
-            else:
-                self._gone.append((path, seen))
+            self._miss(path, seen)
             if number % _PORTION == 0:
                 yield []
         if not self._dry:
             # Told again: a processor may have left a file for the event of its new name.
             for top in self._astray:
                 self._ledger.forget_below(top)
+
+    def _miss(self, path: str, seen: Seen) -> None:
+        top = on_the_way(path)
+        if not top:
+            self._gone.append((path, seen))
+        elif top not in self._under_way:
+            self._astray.add(top)
 
     def _paired(self) -> Iterator[list[Difference]]:
         """Yield what is new or has moved, parents first, then what has gone, children first."""
