@@ -128,7 +128,7 @@ class Missed(Question):
             watch=watch,
         )
         self.books = books
-        self.before: os.stat_result | None = None
+        self.before: dict[str, os.stat_result] = {}
         self.beside: tuple[str, ...] = ()
         if difference.kind in ("gone", "moved"):
             # The answer for a directory touches what is recorded below.
@@ -191,7 +191,8 @@ class Missed(Question):
         writers = writers_of(os.fsencode(path))
         if writers is not Writers.UNKNOWN:
             return writers is Writers.SOME
-        before, self.before = self.before, status
+        before = self.before.get(path)
+        self.before[path] = status
         if before is None or not Seen.of(before).same(Seen.of(status)):
             raise TryAgain(_QUIET)
         return False
