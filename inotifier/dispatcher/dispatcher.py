@@ -16,6 +16,7 @@ from inotifier.dispatcher.process import (
     close_connections,
     end_child,
     is_child,
+    refresh_after_rest,
     refresh_connections,
     this_one_delivers,
 )
@@ -144,7 +145,7 @@ class Dispatcher:
         if batch is None:
             self._finishing = True
         elif batch or self._timers:
-            refresh_connections()
+            refresh_after_rest()
             self._deliver(batch)
             self._resume()
             refresh_connections()
@@ -253,7 +254,7 @@ class Dispatcher:
         while (delivery := self._free.get()) is not None:
             if self._abandoned:
                 continue
-            refresh_connections()
+            refresh_after_rest()
             self._set_free(self._perform(delivery))
             refresh_connections()
             if self._finishing and not self.depth:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
+import time
 from collections.abc import Callable
 
 from django.db import close_old_connections, connections
@@ -49,9 +51,27 @@ def _exit_code(exc: BaseException | None) -> int:
     return 1
 
 
+_RESTED = 1.0
+"""Seconds after which a connection may have become too old; their ages are whole seconds."""
+
+
+class _Refreshed(threading.local):
+    at = float("-inf")
+
+
+_refreshed = _Refreshed()
+
+
 def refresh_connections() -> None:
     """Close this thread's connections that are broken or too old; the next use opens new ones."""
     _close(close_old_connections)
+    _refreshed.at = time.monotonic()
+
+
+def refresh_after_rest() -> None:
+    """Do so before a delivery unless it has just been done: it takes longer than a delivery."""
+    if time.monotonic() - _refreshed.at > _RESTED:
+        refresh_connections()
 
 
 def close_connections() -> None:

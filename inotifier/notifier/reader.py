@@ -66,10 +66,12 @@ class Reader:
                 continue
             # No waiting while there is more: each return from the kernel may have to wait for the
             # other threads, and meanwhile the kernel's queue fills.
-            if buffer := self._inotify.read():
-                self._sink(buffer)
-            else:
+            buffer = self._inotify.read()
+            if not buffer:
                 poll.poll()
+                buffer = self._inotify.read()
+            if buffer:
+                self._sink(buffer)
         pending = self._inotify.pending_bytes()
         while pending > 0 and self._has_room():
             # No longer than what was there at the stop: the writers may go on for ever.
