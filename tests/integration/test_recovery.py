@@ -527,7 +527,7 @@ def test_where_no_lease_tells_a_file_must_stay_the_same_for_a_while(project, mon
             file.write_text("more")
         return Writers.UNKNOWN
 
-    monkeypatch.setattr("inotifier.recovery.writers_of", unknown)
+    monkeypatch.setattr("inotifier.recovery.missed.writers_of", unknown)
     project.start("IN_CLOSE_WRITE").stop()
     assert len(looks) >= 2
     assert ("CLOSE_WRITE", "file") in project.told
