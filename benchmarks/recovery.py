@@ -85,8 +85,15 @@ def compare(top: Path, state: Path, size: int) -> dict[str, float]:
     kept.open()
     since = dividing_moment()
     begin = time.monotonic()
-    comparison = Comparison(entry, Books(kept.ledger("key", str(top)), entry.mask), since)
-    found = sum(map(len, comparison.run()))
+    ledger = kept.ledger("key", str(top))
+    ledger.begin(since, deep=True)
+    comparison = Comparison(entry, Books(ledger, entry.mask), since)
+    found = 0
+    for portion in comparison.run():
+        if portion is None:
+            ledger.flush()
+        else:
+            found += len(portion)
     kept.flush()
     seconds = time.monotonic() - begin
     kept.close()

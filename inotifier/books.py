@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from inotifier.events import (
     IN_CLOSE_WRITE,
@@ -24,7 +24,6 @@ TOLD = IN_CREATE | IN_MODIFY | IN_CLOSE_WRITE | IN_DELETE | IN_MOVED_FROM | IN_M
 """Events that tell of what is recorded."""
 
 _LEAVING = IN_DELETE | IN_MOVED_FROM
-_MOVING = _LEAVING | IN_MOVED_TO
 
 _MEMORY = 1024
 """Files on their way to another name; the other end of some never comes."""
@@ -42,28 +41,57 @@ class Books:
     Args:
         ledger: where it is kept.
         mask: the events that the entry asks for.
+        minds_names: whether `is_told` is asked.
 
     Attributes:
         comparing: number of comparisons that a renamed directory may escape: it may have gone
             from where they had not been yet to where they had.
         under_way: where the records of renamed directories wait whose other end may still come.
+        astray: paths of which an event told, and where nothing, or not all, was found. The event
+            that tells why, maybe of a directory above that has moved, is still to come.
         look_below: called with the path of a directory that may hold what was not delivered.
     """
 
-    def __init__(self, ledger: Ledger, mask: int) -> None:
+    def __init__(self, ledger: Ledger, mask: int, *, minds_names: bool = False) -> None:
         self.ledger = ledger
         self.mask = mask
+        self._minds_names = minds_names
         self._asks_for_ends = bool(mask & IN_CLOSE_WRITE)
         self._asks_for_arrivals = bool(mask & IN_MOVED_TO)
         self.comparing = 0
         self.look_below: Callable[[str], object] = lambda path: None
         self.under_way: dict[str, None] = {}
         self._moving: dict[int, Seen | None] = {}
-        # Paths of which an event told, and where nothing was when it was delivered. If it is a
-        # directory above that has moved, its event is still to come.
-        self._astray: dict[str, None] = {}
+        # Directories whose arrival waits to be delivered, and where what is recorded below is kept.
+        self._detours: dict[str, str] = {}
+        self.astray: dict[str, None] = {}
         self._last: tuple[float, str, os.stat_result | None] = (0.0, "", None)
         self._recorded: tuple[os.stat_result | None, bool] = (None, False)
+
+    def known(self, pathname: str) -> Seen | None:
+        """Return what is recorded of a path."""
+        return self.ledger.get(self._place(pathname))
+
+    def record(self, pathname: str, seen: Seen | None) -> None:
+        """Record a path as `seen`, or with None that it is gone."""
+        self.ledger.record(self._place(pathname), seen)
+
+    def written_in(self, directory: str) -> Mapping[bytes, Seen]:
+        """Return what is written of the paths right in a directory, by their base names."""
+        return self.ledger.directory(self._place(directory))
+
+    def holds_below(self, directory: str) -> bool:
+        """Tell whether anything is recorded below a directory, itself not counted."""
+        return self.ledger.holds_below(self._place(directory))
+
+    def _place(self, pathname: str) -> str:
+        """Return the path in the ledger of what is, or will be told to be, at `pathname`."""
+        if not self._detours:
+            return pathname
+        for directory, between in list(self._detours.items()):
+            if pathname.startswith(f"{directory}/"):
+                return between + pathname[len(directory) :]
+        return pathname
 
     def look(self, event: Event) -> os.stat_result | None:
         """Return what is to be seen of the event's path before it, one of `TOLD`, is delivered.
@@ -84,44 +112,73 @@ class Books:
         """
         if not event.mask & IN_CLOSE_WRITE or event.synthetic or status is None:
             return False
-        known = self.ledger.get(event.pathname)
+        known = self.known(event.pathname)
         return known is None or not known.complete or not known.same(Seen.of(status))
 
-    def delivered(self, event: Event, status: os.stat_result | None) -> None:
-        """Record that `event` was delivered, or had not to be; `look` gave `status` before."""
+    def is_told(self, event: Event, status: os.stat_result) -> bool:
+        """Tell whether all but its new name was told of a file that was renamed.
+
+        `look` gave `status`.
+        """
+        before = self._moving.get(event.cookie) if event.mask & IN_MOVED_TO else None
+        return before is not None and before.complete and before.same(Seen.of(status))
+
+    def put_off(self, event: Event) -> None:
+        """Note that `event` is to be delivered again, later than what comes after it."""
+        if event.dir and event.mask & IN_MOVED_TO:
+            self._detours[event.pathname] = self._between(event)
+
+    def delivered(
+        self, event: Event, status: os.stat_result | None, *, is_done: bool = True
+    ) -> None:
+        """Record that `event` was delivered, or had not to be.
+
+        Args:
+            event: one of `TOLD`.
+            status: what `look` gave before.
+            is_done: False if the processor waits for more about its file.
+        """
+        if not is_done and event.mask & IN_CLOSE_WRITE:
+            self.is_astray(event.pathname)  # for what it waits may be told of a directory above
         mask = event.mask
-        if status is None or mask & _MOVING:
-            self._moved(event, status)
+        if status is None or mask & NEEDED:
+            self._moved(event, status, is_done=is_done)
             return
-        complete = bool(mask & IN_CLOSE_WRITE) or self.is_complete(status)
+        complete = is_done and (bool(mask & IN_CLOSE_WRITE) or self.is_complete(status))
         # Of one look, the second event tells nothing new unless it is the end.
         recorded, was_complete = self._recorded
         if status is not recorded or complete is not was_complete:
             self._recorded = (status, complete)
-            self.ledger.record(event.pathname, Seen.of(status, complete=complete))
+            self.record(event.pathname, Seen.of(status, complete=complete))
 
-    def _moved(self, event: Event, status: os.stat_result | None) -> None:
+    def _moved(self, event: Event, status: os.stat_result | None, *, is_done: bool) -> None:
         mask = event.mask
-        if event.dir and mask & _MOVING:
+        if event.dir and mask & NEEDED:
             self._directory(event)
-        elif mask & IN_MOVED_FROM and not self._asks_for_arrivals:
-            self._remember(event.cookie, self.ledger.get(event.pathname))
+        elif mask & IN_MOVED_FROM and (self._minds_names or not self._asks_for_arrivals):
+            self._remember(event.cookie, self.known(event.pathname))
         if mask & _LEAVING:
-            self._astray.pop(event.pathname, None)
+            self.astray.pop(event.pathname, None)
         elif status is None:
             self.is_astray(event.pathname)
         else:
-            self._astray.pop(event.pathname, None)
+            self.astray.pop(event.pathname, None)
         if status is None:
-            self.ledger.record(event.pathname, None)
+            self.record(event.pathname, None)
         elif mask & IN_MOVED_TO:
-            self.ledger.record(event.pathname, Seen.of(status, complete=self._has_come(event)))
+            complete = self._has_come(event) and is_done
+            self.record(event.pathname, Seen.of(status, complete=complete))
+
+    def forget(self, path: str) -> None:
+        """Record that nothing is at `path`, and that nobody need be told."""
+        self.astray.pop(path, None)
+        self.record(path, None)
 
     def is_astray(self, path: str) -> None:
         """Note that something was at `path`, and is not there any more."""
-        self._astray[path] = None
-        if len(self._astray) > _MOST_ASTRAY:
-            self._astray.pop(next(iter(self._astray)), None)
+        self.astray[path] = None
+        if len(self.astray) > _MOST_ASTRAY:
+            self.astray.pop(next(iter(self.astray)), None)
 
     def is_complete(self, status: os.stat_result) -> bool:
         """Tell whether a file that was created with `status` has no end of its writing to come."""
@@ -130,18 +187,16 @@ class Books:
 
     def _has_come(self, event: Event) -> bool:
         """Tell whether the file that was renamed is complete."""
-        if self._asks_for_arrivals:
-            return True
-        # Nobody was told of the file under its new name, so nothing has ended by that.
         before = self._moving.pop(event.cookie, None)
-        return before is None or before.complete
+        # Otherwise nobody was told of the file under its new name, and nothing has ended by that.
+        return self._asks_for_arrivals or before is None or before.complete
 
     def _directory(self, event: Event) -> None:
         """Take what is recorded below a directory along with it."""
-        # No path on disk holds a zero byte.
-        between = f"{self.ledger.root}/\0{event.cookie}"
+        between = self._between(event)
         if event.mask & IN_MOVED_TO:
-            self.ledger.rename(between, event.pathname)
+            self._detours.pop(event.pathname, None)
+            self.ledger.rename(between, self._place(event.pathname))
             self.under_way.pop(between, None)
             if self._take_along(event.src_pathname, event.pathname) or self.comparing:
                 self.look_below(event.pathname)
@@ -149,16 +204,21 @@ class Books:
             self.under_way[between] = None
             if len(self.under_way) > _MEMORY:
                 self.under_way.pop(next(iter(self.under_way)), None)
-            self.ledger.rename(event.pathname, between)
+            self.ledger.rename(self._place(event.pathname), between)
         # What was in a directory that is deleted has events of its own, which may have failed.
+
+    def _between(self, event: Event) -> str:
+        """Return where records wait between the two events of a rename."""
+        # No path on disk holds a zero byte.
+        return f"{self.ledger.root}/\0{event.cookie}"
 
     def _take_along(self, source: str | None, target: str) -> bool:
         """Note where what is astray below `source` may be; tell whether there is any."""
-        if source is None or not self._astray:
+        if source is None or not self.astray:
             return False
-        astray = [path for path in list(self._astray) if path.startswith(f"{source}/")]
+        astray = [path for path in list(self.astray) if path.startswith(f"{source}/")]
         for path in astray:
-            self._astray.pop(path, None)
+            self.astray.pop(path, None)
             self.is_astray(target + path[len(source) :])
         return bool(astray)
 

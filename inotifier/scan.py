@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from inotifier.conf import conf
 from inotifier.dispatcher import Dispatcher, Handler
 from inotifier.recovery import Comparison, Difference, dividing_moment, questions
-from inotifier.service import make_handlers
+from inotifier.service import begin, make_handlers
 from inotifier.state import State
 from inotifier.watches import Entry
 
@@ -43,6 +43,7 @@ class Scan:
 
     def deliver(self) -> None:
         """Deliver what was missed; return when that is done, or has to wait for long."""
+        begin(self.handlers, self._since)
         self._dispatcher.start()
         try:
             for handler in self.handlers:
@@ -68,5 +69,9 @@ class Scan:
 
     def _portions(self, handler: Handler, *, dry: bool) -> Iterator[list[Difference]]:
         if handler.books is None:
-            return iter(())
-        return Comparison(handler.entry, handler.books, self._since, dry=dry).run()
+            return
+        for portion in Comparison(handler.entry, handler.books, self._since, dry=dry).run():
+            if portion is None:
+                handler.books.ledger.flush()
+            else:
+                yield portion

@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 from inotifier import limits
 from inotifier.books import NEEDED, Books
 from inotifier.conf import conf
-from inotifier.dispatcher import Dispatcher, Handler, NotingMethods, OwnWrites, Retries
+from inotifier.dispatcher import Dispatcher, Gathering, Handler, NotingMethods, OwnWrites, Retries
 from inotifier.event_processors import send
 from inotifier.events import IN_DELETE_SELF, UNASKED, Event, printable
 from inotifier.exceptions import InotifierError
@@ -134,6 +134,7 @@ class Service:
     def run(self) -> None:
         """Begin to read and deliver, what was missed as well."""
         sys.setswitchinterval(_SWITCH_INTERVAL)
+        begin(self.handlers, self._since)
         self._dispatcher.start()
         self._recovery.request(self.handlers, "startup")
         self._stage.start()
@@ -249,6 +250,18 @@ def make_handlers(entries: Sequence[Entry], state: State | None) -> list[Handler
     ]
 
 
+def begin(handlers: Iterable[Handler], since: float) -> None:
+    """Keep that their entries start for the first time, if they do.
+
+    Args:
+        handlers: those that keep books.
+        since: a `dividing_moment` before the watches stood.
+    """
+    for handler in handlers:
+        if handler.books is not None:
+            handler.books.ledger.begin(since, deep=handler.entry.is_deep)
+
+
 def _methods(entry: Entry, own_writes: OwnWrites | None) -> Methods:
     if own_writes is None:
         return Methods(entry.processor)
@@ -261,7 +274,8 @@ def _books(entry: Entry, state: State, numbers: Counter[str]) -> Books | None:
     # The same path and processor may stand in more than one entry, with other options.
     key = f"{entry.path}\0{entry.processor_name}"
     numbers[key] += 1
-    return Books(state.ledger(f"{key}\0{numbers[key]}", entry.path), entry.mask)
+    ledger = state.ledger(f"{key}\0{numbers[key]}", entry.path)
+    return Books(ledger, entry.mask, minds_names=isinstance(entry.processor, Gathering))
 
 
 def _make(path: str) -> None:

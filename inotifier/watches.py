@@ -125,6 +125,11 @@ class Entry:
         return str(self.watch.name or self.path)
 
     @property
+    def is_deep(self) -> bool:
+        """Whether it watches directories below its root."""
+        return self.watch.recursive or bool(self.watch.auto_add)
+
+    @property
     def catches_up(self) -> bool:
         """Whether what it missed is delivered later."""
         return conf.catch_up if self.watch.catch_up is None else self.watch.catch_up

@@ -1,8 +1,16 @@
 """Hands events to the processors of their entries: in order, under a guard, and again."""
 
 from inotifier.dispatcher.dispatcher import Dispatcher
-from inotifier.dispatcher.handler import Handler, Retries
+from inotifier.dispatcher.handler import Gathering, Handler, Retries
 from inotifier.dispatcher.order import Question
 from inotifier.dispatcher.own_writes import NotingMethods, OwnWrites
 
-__all__ = ["Dispatcher", "Handler", "NotingMethods", "OwnWrites", "Question", "Retries"]
+__all__ = [
+    "Dispatcher",
+    "Gathering",
+    "Handler",
+    "NotingMethods",
+    "OwnWrites",
+    "Question",
+    "Retries",
+]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from inotifier.books import TOLD, Books
 from inotifier.dispatcher.loops import TELLING, Loops
@@ -49,6 +50,20 @@ class Retries:
     delay: float = 1.0
 
 
+@runtime_checkable
+class Gathering(Protocol):
+    """A processor to which one event may be the end of what others began, before a restart even."""
+
+    def expect_end(self, path: str) -> None:
+        """Take the next IN_CLOSE_WRITE of `path` for the end of a change that began unseen."""
+
+    def is_done_with(self, path: str) -> bool:
+        """Tell whether nothing more is awaited to tell of the file at `path` as it is."""
+
+    def take_as_told(self, event: Event, status: os.stat_result) -> None:
+        """Take the file with `status`, which `event` renames, as told of before."""
+
+
 @dataclass(eq=False)
 class Handler:
     """An entry's processor, and what has become of its events.
@@ -87,7 +102,8 @@ class Handler:
     def __post_init__(self) -> None:
         self._loops = Loops(self.entry.name)
         self._holds = self.entry.watch.on_failure == "hold"
-        self._expect_end = getattr(self.entry.processor, "expect_end", None)
+        processor = self.entry.processor
+        self._gathering = processor if isinstance(processor, Gathering) else None
 
     @property
     def pending(self) -> int:
@@ -121,13 +137,15 @@ class Handler:
             # Kept apart from the event, which the processor may change.
             last = self.last_event = (event.mask, event.pathname, event.timestamp)
             try:
-                if self._expect_end and books is not None and books.is_news(event, look):
-                    self._expect_end(event.pathname)
+                if self._gathering is not None and books is not None:
+                    _brief(self._gathering, books, event, look)
                 self.methods[event.mask](event)
             except BaseException as exc:  # sys.exit() too: it must not harm others
                 event.mask, event.pathname, _ = last
                 wait = self._failed(event, exc, tried)
                 if wait is not None:
+                    if books is not None:
+                        books.put_off(event)
                     return wait
                 if self._holds:
                     return None
@@ -140,7 +158,9 @@ class Handler:
                 if event.mask & TELLING:
                     self._loops.note(event)
         if books is not None:
-            books.delivered(event, look)
+            gathering = self._gathering
+            is_done = gathering is None or gathering.is_done_with(event.pathname)
+            books.delivered(event, look, is_done=is_done)
         return None
 
     def _failed(self, event: Event, exc: BaseException, tried: int) -> Wait | None:
@@ -196,3 +216,11 @@ class Handler:
                     reason,
                     exc_info=reason,
                 )
+
+
+def _brief(gathering: Gathering, books: Books, event: Event, status: os.stat_result | None) -> None:
+    """Tell the processor what it cannot know: what came before a restart, or unseen."""
+    if books.is_news(event, status):
+        gathering.expect_end(event.pathname)
+    elif status is not None and books.is_told(event, status):
+        gathering.take_as_told(event, status)

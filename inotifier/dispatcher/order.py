@@ -16,9 +16,11 @@ class Question(Event):
 
     Attributes:
         beside: further paths whose deliveries must not run at the same time.
+        is_wide: True if no delivery below its path may run at the same time.
     """
 
     beside: tuple[str, ...] = ()
+    is_wide = False
 
     def answer(self) -> Sequence[Event]:
         """Return the events to deliver in its place.
@@ -35,7 +37,7 @@ class Delivery:
     Attributes:
         handler: whose event it is.
         event: the event, which its processor may change.
-        is_move: True if it moves a directory.
+        is_wide: True if it concerns all that is below: it moves a directory.
         tried: how often its handler has failed.
         before: number of deliveries that it waits for.
         after: those that wait for it.
@@ -43,12 +45,12 @@ class Delivery:
         keys: the paths whose next delivery will wait for it, or had to.
     """
 
-    __slots__ = ("after", "before", "event", "handler", "is_move", "keys", "loosely", "tried")
+    __slots__ = ("after", "before", "event", "handler", "is_wide", "keys", "loosely", "tried")
 
     def __init__(self, handler: Handler, event: Event) -> None:
         self.handler = handler
         self.event = event
-        self.is_move = _is_move(event)
+        self.is_wide = _is_wide(event)
         self.tried = 0
         self.before = 0
         self.after: list[Delivery] = []
@@ -95,7 +97,7 @@ class Order:
         """Tell whether nothing is before `event`, and nothing need know of it."""
         keys = _keys(handler, event)
         return not (
-            _is_move(event)
+            _is_wide(event)
             or any(key in self._last for key in keys)
             or (self._moves and self._moves_above(keys))
         )
@@ -106,7 +108,7 @@ class Order:
         strictly = dict.fromkeys(last for key in keys for last in self._last.get(key, ()))
         loosely = dict.fromkeys(self._moves_above(keys)) if self._moves else {}
         held: set[Delivery] = set()
-        if delivery.is_move:
+        if delivery.is_wide:
             held = _with_all_after(self._asleep)
             below = dict.fromkeys(self._below(delivery))
             loosely.update((one, None) for one in below if one not in held)
@@ -121,7 +123,7 @@ class Order:
         for key in keys:
             self._set_last(key, (delivery,))
         delivery.keys = keys
-        if delivery.is_move and held.isdisjoint(strictly):
+        if delivery.is_wide and held.isdisjoint(strictly):
             for key in keys:
                 self._moves.setdefault(key, {})[delivery] = None
         self._number += 1
@@ -196,7 +198,7 @@ class Order:
             del self._content[directory]
 
     def _forget_move(self, delivery: Delivery) -> None:
-        if not delivery.is_move:
+        if not delivery.is_wide:
             return
         for key in delivery.keys:
             moves = self._moves.get(key, {})
@@ -259,7 +261,9 @@ def _directories_of(path: str) -> Iterator[str]:
         yield path
 
 
-def _is_move(event: Event) -> bool:
+def _is_wide(event: Event) -> bool:
+    if isinstance(event, Question):
+        return event.is_wide
     return event.dir and bool(event.mask & (IN_MOVED_FROM | IN_MOVED_TO))
 
 

@@ -145,6 +145,22 @@ class FileReadySignaler(ProcessEvent):
         """Take the next IN_CLOSE_WRITE of `path` for the end of a change that began unseen."""
         self._files.soil(path, self._clock(), is_open=True)
 
+    def is_done_with(self, path: str) -> bool:
+        """Tell whether the file was sent as it is, or is none to send."""
+        return not self._files.is_pending(path)
+
+    def take_as_told(self, event: Event, status: os.stat_result) -> None:
+        """Take the file with `status`, which `event` renames, as sent under its old name.
+
+        Not if it may have been there at the first start, and was none to send under that name.
+        """
+        source = event.src_pathname
+        if source is None or self._markers or self._is_temporary(source):
+            return
+        if stat.S_ISREG(status.st_mode):
+            state = FileState(status.st_ino, status.st_size, status.st_mtime_ns)
+            self._files.note_sent(event.pathname, state)
+
     # Is it complete?
 
     def _arrived(self, event: Event) -> None:

@@ -115,6 +115,11 @@ class KnownFiles:
             is_open = pending is not None and pending.is_open and pending.inode == inode
             return path if is_open else None
 
+    def note_sent(self, path: str, state: FileState) -> None:
+        """Note that the file was sent as `state`, under another name maybe."""
+        with self._lock:
+            _put(self._sent, path, state, MAX_SENT)
+
     def clean(self, path: str, state: FileState) -> None:
         """Note that the file was sent as `state`, which is how it was at the last look."""
         with self._lock:

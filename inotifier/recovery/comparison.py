@@ -11,9 +11,13 @@ from typing import NamedTuple
 from inotifier.books import Books, look_at, on_the_way
 from inotifier.state import Ledger, Seen
 from inotifier.watches import Entry
+from inotifier.writers import Writers, writers_of
 
 _PORTION = 1000
 """Files that are compared before others get their turn."""
+
+_YOUNG = 600.0
+"""Seconds within which a file that is being written has changed."""
 
 _CLOCK_REALTIME_COARSE = 5  # linux/time.h
 
@@ -67,8 +71,8 @@ class Comparison:
     Args:
         entry: whose root.
         books: its record.
-        since: a `dividing_moment` before the watches stood. What an entry that starts for the
-            first time finds from before then is its baseline, if it is not to be delivered.
+        since: a `dividing_moment` before the watches stood, in place of that of the first start
+            for an entry that never has started.
         list_directory: lists a directory.
         dry: True to leave the record as it is.
         top: a directory that has been renamed: only what is below is compared.
@@ -86,28 +90,31 @@ class Comparison:
     ) -> None:
         self._dry = dry
         self._top = top
+        self._books = books
         self._ledger = books.ledger
-        self._under_way = books.under_way
         self._list = list_directory
         self._new: list[tuple[str, Seen]] = []
         self._gone: list[tuple[str, Seen]] = []
-        self._astray: set[str] = set()
+        self._left_behind: set[str] = set()
+        self._untold: Sequence[str] = ()
         self._visited: set[str] = set()
         self._follows = entry.watch.follow_symlinks
-        self._deep = entry.watch.recursive or bool(entry.watch.auto_add)
-        if self._ledger.since is None and not dry:
-            self._ledger.begin(since)
+        self._deep = entry.is_deep
         self._since = since
         self._ignores_first = entry.watch.initial == "ignore"
 
-    def run(self) -> Iterator[list[Difference]]:
-        """Yield what differs in portions, some of them empty, so that others get their turn."""
+    def run(self) -> Iterator[list[Difference] | None]:
+        """Yield what differs in portions, some of them empty, so that others get their turn.
+
+        None asks for what is recorded to be written before the next portion.
+        """
         root = self._ledger.root
         if not self._ledger.is_kept:
             return
+        yield None
         if not is_there(self._ledger):
             if not self._ledger.mount and not self._dry:
-                self._ledger.settle()  # nothing was there at the first start
+                self._ledger.settle(deep=self._deep)  # nothing was there at the first start
             return
         if self._top is not None:
             if self._deep:
@@ -117,33 +124,38 @@ class Comparison:
         if os.path.isdir(root):
             yield from self._walk(root)
             yield from self._missing()
+            self._untold = [path for path in list(self._books.astray) if look_at(path) is None]
         else:
             yield self._root_file(root)
         yield from self._paired()
         if not self._dry:
             self._ledger.set_mount(os.path.ismount(root))
-            self._ledger.settle()
+            self._ledger.settle(deep=self._deep)
 
-    @property
-    def _baseline(self) -> float:
-        """Time in nanoseconds until which what is not recorded was there at the first start.
+    def _baseline(self, *, below: bool) -> float:
+        """Return until when, in nanoseconds, what is not recorded was there at the first start.
 
-        The record may have to be begun anew at any time.
+        It is the baseline of an entry to which that is not to be delivered. The record may have
+        to be begun anew at any time.
+
+        Args:
+            below: for directories below the root, which may be watched for less long.
         """
-        if self._ledger.settled or not self._ignores_first:
+        if not self._ignores_first:
             return 0.0
-        return (self._ledger.since or self._since) * 1e9
+        return self._ledger.first_seen(self._since, below=below) * 1e9
 
     def _root_file(self, root: str) -> list[Difference]:
         status, known = look_at(root), self._ledger.get(root)
         if status is None or (known and known.complete and known.same(Seen.of(status))):
             return []
-        if known is None and status.st_ctime_ns <= self._baseline:
+        if known is None and status.st_ctime_ns <= self._baseline(below=False):
             self._take_as_known(root, status)
             return []
         return [Difference("changed" if known else "new", root)]
 
-    def _walk(self, root: str) -> Iterator[list[Difference]]:
+    def _walk(self, root: str) -> Iterator[list[Difference] | None]:
+        top = os.fsencode(self._ledger.root)
         waiting = [os.fsencode(root)]
         followed: set[tuple[int, int]] = set()
         with contextlib.suppress(OSError):
@@ -155,9 +167,11 @@ class Comparison:
                 items = self._list(directory)
             except OSError:
                 continue  # what cannot be read, nothing can be said about
-            known = dict(self._ledger.directory(os.fsdecode(directory)))
+            known = dict(self._books.written_in(os.fsdecode(directory)))
+            below = directory != top
             for start in range(0, len(items), _PORTION):
-                yield self._compare(items[start : start + _PORTION], known)
+                baseline = self._baseline(below=below)
+                yield self._compare(items[start : start + _PORTION], known, baseline)
             for name, seen in known.items():
                 self._miss(os.fsdecode(os.path.join(directory, name)), seen)
             if self._deep:
@@ -178,7 +192,7 @@ class Comparison:
         return is_new
 
     def _compare(
-        self, items: Sequence[os.DirEntry[bytes]], known: dict[bytes, Seen]
+        self, items: Sequence[os.DirEntry[bytes]], known: dict[bytes, Seen], baseline: float
     ) -> list[Difference]:
         """Return what differs of `items`, and take them out of `known`."""
         differences = []
@@ -190,7 +204,7 @@ class Comparison:
             seen = known.pop(item.name, None)
             if seen is None:
                 path = os.fsdecode(item.path)
-                if status.st_ctime_ns <= self._baseline:
+                if status.st_ctime_ns <= baseline:
                     self._take_as_known(path, status)
                 else:
                     self._new.append((path, Seen.of(status)))
@@ -205,25 +219,32 @@ class Comparison:
 
     def _take_as_known(self, path: str, status: os.stat_result) -> None:
         if not self._dry:
-            self._ledger.record(path, Seen.of(status))
+            complete = self._books.is_complete(status) or not self._is_written(path, status)
+            self._books.record(path, Seen.of(status, complete=complete))
 
-    def _missing(self) -> Iterator[list[Difference]]:
+    def _is_written(self, path: str, status: os.stat_result) -> bool:
+        """Tell whether a file is being written; not of each, for that opens them."""
+        is_young = status.st_mtime > self._since - _YOUNG
+        return is_young and writers_of(os.fsencode(path)) is Writers.SOME
+
+    def _missing(self) -> Iterator[list[Difference] | None]:
         """Find what is recorded in directories that are not there any more."""
+        yield None
         for number, (path, seen) in enumerate(self._ledger.others(self._visited)):
             self._miss(path, seen)
             if number % _PORTION == 0:
                 yield []
         if not self._dry:
             # Told again: a processor may have left a file for the event of its new name.
-            for top in self._astray:
+            for top in self._left_behind:
                 self._ledger.forget_below(top)
 
     def _miss(self, path: str, seen: Seen) -> None:
         top = on_the_way(path)
         if not top:
             self._gone.append((path, seen))
-        elif top not in self._under_way:
-            self._astray.add(top)
+        elif top not in self._books.under_way:
+            self._left_behind.add(top)
 
     def _paired(self) -> Iterator[list[Difference]]:
         """Yield what is new or has moved, parents first, then what has gone, children first."""
@@ -235,7 +256,8 @@ class Comparison:
             source = sources.pop((seen.inode, seen.size, seen.mtime_ns, seen.kind), None)
             differences.append(Difference("moved" if source else "new", path, source))
         moved = {difference.source for difference in differences}
-        gone = sorted((path for path, _ in self._gone if path not in moved), reverse=True)
+        paths = {*self._untold, *(path for path, _ in self._gone)} - moved
+        gone = sorted(paths, reverse=True)
         differences += [Difference("gone", path) for path in gone]
         for start in range(0, len(differences), _PORTION):
             yield differences[start : start + _PORTION]

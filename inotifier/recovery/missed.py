@@ -47,7 +47,7 @@ class Missed(Question):
         reason: why they are made.
     """
 
-    __slots__ = ("before", "beside", "books")
+    __slots__ = ("before", "beside", "books", "kind")
 
     def __init__(self, difference: Difference, books: Books, watch: Watch, reason: str) -> None:
         super().__init__(
@@ -58,6 +58,7 @@ class Missed(Question):
             watch=watch,
         )
         self.books = books
+        self.kind = difference.kind
         self.before: dict[str, os.stat_result] = {}
         self.beside: tuple[str, ...] = ()
         if difference.kind in ("gone", "moved"):
@@ -72,7 +73,7 @@ class Missed(Question):
         return self._change(self.pathname)
 
     def _change(self, path: str) -> list[Event]:
-        status, known = look_at(path), self.books.ledger.get(path)
+        status, known = look_at(path), self.books.known(path)
         if status is None:
             return self._gone(path, known)
         seen = Seen.of(status)
@@ -87,15 +88,16 @@ class Missed(Question):
         return []
 
     def _gone(self, path: str, known: Seen | None) -> list[Event]:
-        if known is None:
+        if known is None and not (self.kind == "gone" and path in self.books.astray):
             self.books.is_astray(path)
             return []
         if not is_there(self.books.ledger) or not _is_gone(path):
             return []
         if not self.books.mask & IN_DELETE:
-            self.books.ledger.record(path, None)
+            self.books.forget(path)
             return []
-        return [self._event(IN_DELETE, path, is_dir=stat.S_ISDIR(known.kind))]
+        is_dir = known is not None and stat.S_ISDIR(known.kind)
+        return [self._event(IN_DELETE, path, is_dir=is_dir)]
 
     def _tell(self, path: str, status: os.stat_result, mask: int) -> list[Event]:
         """Return an event with `mask`, if any, and one for the end of its writing, if it has."""
@@ -108,7 +110,7 @@ class Missed(Question):
             asked = [IN_MOVED_TO] if self.books.mask & IN_MOVED_TO else []
         if not asked:
             complete = not is_written or self.books.is_complete(status)
-            self.books.ledger.record(path, Seen.of(status, complete=complete))
+            self.books.record(path, Seen.of(status, complete=complete))
         is_dir = stat.S_ISDIR(status.st_mode)
         return [self._event(one, path, is_dir=is_dir) for one in asked]
 
@@ -129,15 +131,15 @@ class Missed(Question):
 
     def _rename(self, source: str) -> list[Event]:
         """Return the two events of a rename, if it is one."""
-        status, known = look_at(self.pathname), self.books.ledger.get(source)
+        status, known = look_at(self.pathname), self.books.known(source)
         is_rename = (
             status is not None
             and known is not None
             and known.same(Seen.of(status))
             and look_at(source) is None
-            and self.books.ledger.get(self.pathname) is None
+            and self.books.known(self.pathname) is None
             # What was recorded there since would give way to what comes along.
-            and not (stat.S_ISDIR(known.kind) and self.books.ledger.holds_below(self.pathname))
+            and not (stat.S_ISDIR(known.kind) and self.books.holds_below(self.pathname))
         )
         if not is_rename or status is None or known is None:
             return [*self._change(source), *self._change(self.pathname)]
@@ -151,9 +153,9 @@ class Missed(Question):
             # Half a rename cannot take along what is recorded below.
             return [*self._change(source), *self._change(self.pathname)]
         if events[0] not in asked:
-            self.books.ledger.record(source, None)
+            self.books.record(source, None)
         if events[1] not in asked:
-            self.books.ledger.record(self.pathname, known)
+            self.books.record(self.pathname, known)
         return asked
 
     def _event(
@@ -182,8 +184,9 @@ def _is_gone(path: str) -> bool:
 
 
 class Mark(Question):
-    """Calls a function when its turn among the events has come."""
+    """Calls a function when all that stands before it is delivered, or waits for its time."""
 
+    is_wide = True
     __slots__ = ("call",)
     call: Callable[[], object]
 
@@ -193,9 +196,9 @@ class Mark(Question):
         return []
 
 
-def mark(path: str, call: Callable[[], object]) -> Mark:
-    """Return a mark that stands among the events of `path`."""
-    made = Mark(mask=0, path=path)
+def mark(root: str, call: Callable[[], object]) -> Mark:
+    """Return a mark that stands among the events of the entry with `root`."""
+    made = Mark(mask=0, path=root)
     made.call = call
     return made
 

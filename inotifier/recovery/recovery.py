@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -27,6 +28,19 @@ class _Request(NamedTuple):
     books: Books
     reason: str
     top: str | None = None
+
+    @property
+    def key(self) -> tuple[Handler, str | None]:
+        """What is compared: an entry, or a directory in it."""
+        return self.handler, self.top
+
+
+@dataclass(eq=False)
+class _Run:
+    """A request that is being met, by steps; parked while it has to wait for something."""
+
+    steps: Iterator[bool]
+    is_parked: bool = False
 
 
 class Recovery:
@@ -54,9 +68,9 @@ class Recovery:
         self._after_queue = after_queue
         self._has_room = has_room
         self._wake = wake
-        self._asked: queue.SimpleQueue[_Request | Callable[[], object]] = queue.SimpleQueue()
+        self._asked: queue.SimpleQueue[_Request | _Run] = queue.SimpleQueue()
         self._waiting: dict[tuple[Handler, str | None], _Request] = {}
-        self._running: tuple[_Request, Iterator[list[Difference]]] | None = None
+        self._runs: dict[tuple[Handler, str | None], _Run] = {}
         self._lock = threading.Lock()
         self._open = 0  # requests that have not ended
 
@@ -87,59 +101,73 @@ class Recovery:
 
     def step(self) -> float | None:
         """Go on for a moment; return seconds to the next step, None if there is nothing to do."""
-        while not self._asked.empty():
-            request = self._asked.get()
-            if isinstance(request, _Request):
-                key = request.handler, request.top
-                if key in self._waiting:
-                    self._count(-1)
-                self._waiting[key] = request
-            else:
-                request()
+        self._take_what_is_asked()
         end = time.monotonic() + _SLICE
-        while self._running or self._waiting:
+        while key := self._next():
             if not self._has_room():
                 return _NO_ROOM
             if time.monotonic() > end:
                 return 0.0
-            self._compare_portion()
+            run = self._runs[key]
+            try:
+                run.is_parked = next(run.steps)
+            except StopIteration:
+                del self._runs[key]
+                self._count(-1)
         return None
 
-    def _compare_portion(self) -> None:
-        if self._running is None:
-            request = self._waiting.pop(next(iter(self._waiting)))
-            comparison = Comparison(
-                request.handler.entry, request.books, self._since, self._list, top=request.top
-            )
-            request.books.comparing += 1
-            self._running = request, comparison.run()
-        request, portions = self._running
-        portion = next(portions, None)
-        if portion is None:
-            self._running = None
-            self._after_queue(partial(self._put_mark, request, partial(self._answered, request)))
-        elif portion:
-            self._after_queue(partial(self._ask, request, portion))
+    def _take_what_is_asked(self) -> None:
+        while not self._asked.empty():
+            asked = self._asked.get()
+            if isinstance(asked, _Run):
+                asked.is_parked = False
+                continue
+            if asked.key in self._waiting:
+                self._count(-1)
+            self._waiting[asked.key] = asked
+
+    def _next(self) -> tuple[Handler, str | None] | None:
+        """Return the key of a run that can go on, None if all have to wait."""
+        for key in [key for key in self._waiting if key not in self._runs]:
+            run = _Run(iter(()))
+            run.steps = self._steps(self._waiting.pop(key), run)
+            self._runs[key] = run
+        return next((key for key, run in self._runs.items() if not run.is_parked), None)
+
+    def _steps(self, request: _Request, run: _Run) -> Iterator[bool]:
+        """Compare, and ask; yield True to be parked until `run` is asked to go on."""
+        # What is on its way to the processors is not recorded before it is delivered.
+        yield self._wait_for_deliveries(request, run)
+        request.books.comparing += 1
+        comparison = Comparison(
+            request.handler.entry, request.books, self._since, self._list, top=request.top
+        )
+        for portion in comparison.run():
+            if portion is None:
+                request.books.ledger.when_written(partial(self._go_on, run))
+                yield True
+            else:
+                if portion:
+                    self._after_queue(partial(self._ask, request, portion))
+                yield False
+        # Until all questions are answered, and the events of all renames before that are
+        # delivered, what a renamed directory holds may have escaped the comparison.
+        yield self._wait_for_deliveries(request, run)
+        yield self._wait_for_deliveries(request, run)
+        request.books.comparing -= 1
+
+    def _wait_for_deliveries(self, request: _Request, run: _Run) -> bool:
+        """Have `run` go on once what has happened by now is delivered, or waits for its time."""
+        call = partial(self._go_on, run)
+        self._after_queue(partial(self._put_mark, request, call))
+        return True
+
+    def _go_on(self, run: _Run) -> None:
+        self._asked.put(run)
+        self._wake()
 
     def _ask(self, request: _Request, differences: Iterable[Difference], batch: Batch) -> None:
         batch += questions(request.handler, request.books, differences, request.reason)
 
-    # Until all questions are answered, and the events of all renames before that are delivered,
-    # what a renamed directory holds may have escaped the comparison.
-
     def _put_mark(self, request: _Request, call: Callable[[], object], batch: Batch) -> None:
         batch.append((subscribed(request.handler), mark(request.books.ledger.root, call)))
-
-    def _answered(self, request: _Request) -> None:
-        """Go on in the thread that keeps the tree: all questions are answered."""
-        end = partial(self._end, request)
-        self._asked.put(partial(self._after_queue, partial(self._put_mark, request, end)))
-        self._wake()
-
-    def _end(self, request: _Request) -> None:
-        self._asked.put(partial(self._ended, request))
-        self._wake()
-
-    def _ended(self, request: _Request) -> None:
-        request.books.comparing -= 1
-        self._count(-1)

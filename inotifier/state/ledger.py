@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from inotifier.state.backlog import Change
@@ -14,6 +15,19 @@ if TYPE_CHECKING:
     from inotifier.state.state import State
 
 _PAGE = 5_000
+
+
+@dataclass
+class Start:
+    """The first start of an entry.
+
+    Attributes:
+        since: its time (time.time()), None before.
+        settled: whether what was there is recorded completely.
+    """
+
+    since: float | None = None
+    settled: bool = False
 
 
 class Ledger:
@@ -36,8 +50,7 @@ class Ledger:
         self._reset()
 
     def _reset(self, since: float | None = None) -> None:
-        self._since = since
-        self._settled = False
+        self._at_root, self._below = Start(since), Start(since)
         self._mount = False
         self._saved = since is None
 
@@ -47,29 +60,44 @@ class Ledger:
         return self._state.is_open
 
     @property
-    def since(self) -> float | None:
-        """Time of the first start of the entry (time.time()), None before."""
-        return self._since
-
-    @property
-    def settled(self) -> bool:
-        """Whether what was there at the first start is recorded completely."""
-        return self._settled
-
-    @property
     def mount(self) -> bool:
         """Whether the root was a mount point."""
         return self._mount
 
-    def begin(self, now: float) -> None:
-        """Keep that the entry starts for the first time, `now` (time.time())."""
-        self._since = now
-        self._saved = False
-        self._state.flush()
+    def begin(self, now: float, *, deep: bool) -> None:
+        """Keep that the entry starts `now` (time.time()), if it never has before.
 
-    def settle(self) -> None:
-        """Keep that what was there at the first start is recorded completely."""
-        self._settled = True
+        Args:
+            now: what was there before is the first that is seen.
+            deep: whether it watches below its root as well, which may begin later.
+        """
+        starts = (self._at_root, self._below) if deep else (self._at_root,)
+        new = [start for start in starts if start.since is None]
+        for start in new:
+            start.since = now
+        if new:
+            self._saved = False
+            self._state.flush()
+
+    def first_seen(self, otherwise: float, *, below: bool) -> float:
+        """Return until when what is not recorded may have been there at the first start.
+
+        Args:
+            otherwise: the answer if the entry has never started.
+            below: for directories below the root.
+
+        Returns:
+            A time (time.time()), 0 if all that was there is recorded.
+        """
+        start = self._below if below else self._at_root
+        if start.settled:
+            return 0.0
+        return otherwise if start.since is None else start.since
+
+    def settle(self, *, deep: bool) -> None:
+        """Keep that what was there at the first start is recorded, with `deep` below as well."""
+        self._at_root.settled = True
+        self._below.settled = self._below.settled or deep
         self._save_soon()
 
     def set_mount(self, mount: bool) -> None:
@@ -106,6 +134,17 @@ class Ledger:
         if source != target:
             self._backlog.add(Change(self, source, target))
 
+    def when_written(self, call: Callable[[], object]) -> None:
+        """Have `call` called, in another thread, once what is recorded by now is written.
+
+        Or when it turns out that it cannot be written.
+        """
+        self._state.when_written(call)
+
+    def flush(self) -> None:
+        """Return when what is recorded by now is written, or cannot be."""
+        self._state.flush()
+
     def holds_below(self, pathname: str) -> bool:
         """Tell whether anything is recorded below a directory, itself not counted."""
         path = self._relative(pathname)
@@ -128,13 +167,12 @@ class Ledger:
         }
 
     def others(self, visited: Collection[str]) -> Iterator[tuple[str, Seen]]:
-        """Yield (pathname, seen) of all that is recorded outside of some directories.
+        """Yield (pathname, seen) of all that is written of what lies outside of some directories.
 
         Args:
             visited: the directories to leave out, not with what lies in those below them. The
                 root itself is yielded unless it is one of them.
         """
-        self._state.flush()
         last = 0
         while directories := self._state._select(DIRECTORIES, self, last, _PAGE):
             for last, path in directories:

@@ -47,6 +47,7 @@ class State:
         self._ledgers: dict[str, Ledger] = {}
         self._tables: Tables | None = None
         self._writing = threading.Lock()  # held by whoever uses the tables' writer
+        self._calls: list[Callable[[], object]] = []  # after the next writing
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -93,6 +94,17 @@ class State:
         with self._writing:
             self._write()
 
+    def when_written(self, call: Callable[[], object]) -> None:
+        """Have `call` called, in another thread, once `flush` would return.
+
+        While there is nothing to write with, that is at once, and in this thread.
+        """
+        if self._thread is None:
+            call()
+            return
+        self._calls.append(call)
+        self._backlog.wake()
+
     def close(self) -> None:
         """Write what was recorded, and end. A second time does nothing."""
         self._ending.set()
@@ -120,8 +132,11 @@ class State:
             self._backlog.hurry.clear()
             if self._ending.is_set():
                 return
+            calls, self._calls = self._calls, []
             with self._writing:
                 failed = not self._write()
+            for call in calls:
+                call()
             pause = min(max(pause * 2, _GATHER), _LONGEST_PAUSE) if failed else 0.0
 
     def _gather(self, pause: float) -> None:

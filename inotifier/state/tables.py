@@ -19,11 +19,13 @@ from inotifier.state.seen import HALF, WHOLE, Seen, signed
 if TYPE_CHECKING:
     from inotifier.state.ledger import Ledger
 
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = (
     """CREATE TABLE entries (
         id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, root BLOB NOT NULL,
-        since REAL, settled INTEGER NOT NULL DEFAULT 0, mount INTEGER NOT NULL DEFAULT 0)""",
+        since REAL, settled INTEGER NOT NULL DEFAULT 0,
+        below_since REAL, below_settled INTEGER NOT NULL DEFAULT 0,
+        mount INTEGER NOT NULL DEFAULT 0)""",
     # `path` is relative to the root of the entry. The root itself is a file without a name.
     """CREATE TABLE directories (
         id INTEGER PRIMARY KEY, entry INTEGER NOT NULL, path BLOB NOT NULL,
@@ -65,6 +67,7 @@ class Unusable(Exception):
     """The file is not one that this version can work with."""
 
 
+_FACTS = ("since", "settled", "below_since", "below_settled", "mount")
 _COLUMNS = "inode, size, mtime_ns, kind, complete, name"
 _ID = "SELECT id FROM directories WHERE entry = ? AND path = ?"
 GET = f"SELECT {_COLUMNS} FROM files WHERE directory = ({_ID}) AND name = ?"  # noqa: S608
@@ -141,7 +144,7 @@ class Tables:
             return
         key, root = os.fsencode(ledger.key), os.fsencode(ledger.root)
         self.begin()
-        sql = "SELECT id, root, since, settled, mount FROM entries WHERE key = ?"
+        sql = f"SELECT id, root, {', '.join(_FACTS)} FROM entries WHERE key = ?"  # noqa: S608
         row = self._writer.execute(sql, (key,)).fetchone()
         if row and row[1] != root:
             self._remove_below(row[0], b"")
@@ -155,17 +158,16 @@ class Tables:
         self.commit()
         self._entries[ledger.key] = entry
         if row and ledger._saved:
-            ledger._since, ledger._settled, ledger._mount = row[2], bool(row[3]), bool(row[4])
+            _take_facts(ledger, row[2:])
 
     def save(self, ledger: Ledger) -> None:
         """Write the facts of an entry if they have changed."""
         if ledger._saved:
             return
         ledger._saved = True
-        facts = (ledger._since, ledger._settled, ledger._mount, self._entries[ledger.key])
         try:
-            sql = "UPDATE entries SET since = ?, settled = ?, mount = ? WHERE id = ?"
-            self._writer.execute(sql, facts)
+            sql = f"UPDATE entries SET {' = ?, '.join(_FACTS)} = ? WHERE id = ?"  # noqa: S608
+            self._writer.execute(sql, (*_facts(ledger), self._entries[ledger.key]))
         except BaseException:
             ledger._saved = False
             raise
@@ -275,6 +277,19 @@ class Tables:
         directory = self._directory(entry, new, make=True)
         sql = f"UPDATE files SET directory = ?, name = ? WHERE directory = ({_ID}) AND name = ?"  # noqa: S608
         self._writer.execute(sql, (directory, new_name, entry, old, name))
+
+
+def _facts(ledger: Ledger) -> tuple[float | None, bool, float | None, bool, bool]:
+    """Return what is kept of an entry itself, in the order of `_FACTS`."""
+    at_root, below = ledger._at_root, ledger._below
+    return at_root.since, at_root.settled, below.since, below.settled, ledger._mount
+
+
+def _take_facts(ledger: Ledger, facts: Sequence[Any]) -> None:
+    at_root, below = ledger._at_root, ledger._below
+    at_root.since, at_root.settled = facts[0], bool(facts[1])
+    below.since, below.settled = facts[2], bool(facts[3])
+    ledger._mount = bool(facts[4])
 
 
 def _below(entry: int, path: bytes) -> tuple[str, tuple[Any, ...]]:

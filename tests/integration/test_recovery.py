@@ -1,31 +1,42 @@
 """What was missed is delivered at the next start: created, changed, gone, moved, each once."""
 
+import contextlib
 import os
 import shutil
+import sqlite3
+import struct
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from inotifier.exceptions import InotifierError
+from inotifier.events import IN_DELETE, IN_MOVED_TO, IN_Q_OVERFLOW, Event
+from inotifier.exceptions import InotifierError, TryAgain
 from inotifier.notifier import Keeper
 from inotifier.state import State
 from inotifier.state.tables import Unusable
 from inotifier.writers import Writers
-from tests.in_process import Receiver, Recorder
+from tests.in_process import Receiver, Recorder, Running
 from tests.waiting import wait_for
 
 READY = "inotifier.event_processors.FileReadySignaler"
 MASK = "IN_CREATE|IN_MODIFY|IN_CLOSE_WRITE|IN_DELETE|IN_MOVED_FROM|IN_MOVED_TO"
 
 
+_HEADER = struct.Struct("iIII")  # inotify(7)
+
+
 class Inbox(Recorder):
-    """Raises `error` when it is set."""
+    """Raises `error` when it is set; asks for events that it `refuses` to come again."""
 
     error: Exception | None = None
+    refuses: Callable[[Event], object] | None = None
 
     def __call__(self, event):
         super().__call__(event)
+        if self.refuses is not None and self.refuses(event):
+            raise TryAgain(0.05)
         if self.error is not None:
             raise self.error
 
@@ -546,6 +557,135 @@ def test_what_links_lead_to_is_told_of_under_the_name_that_is_watched(project):
     assert len(project.told) == 1
     project.start("IN_CLOSE_WRITE", follow_symlinks=True).stop()
     assert project.told == []
+
+
+# While it runs
+
+
+class Dropping:
+    """Lets the kernel drop what follows the event `mask` of `name`, and say so, once."""
+
+    def __init__(self, running: Running, mask: int, name: bytes) -> None:
+        self._read = running.service._inotify.read
+        self._mask, self._name = mask, name
+        self.dropped = False
+
+    def __call__(self) -> bytes:
+        buffer = self._read()
+        offset = 0
+        while not self.dropped and offset < len(buffer):
+            _, mask, _, length = _HEADER.unpack_from(buffer, offset)
+            name = buffer[offset + _HEADER.size : offset + _HEADER.size + length].rstrip(b"\0")
+            if mask & self._mask and name == self._name:
+                self.dropped = True
+                return buffer[:offset] + _HEADER.pack(-1, IN_Q_OVERFLOW, 0, 0)
+            offset += _HEADER.size + length
+        return buffer
+
+
+@pytest.mark.parametrize("is_delivered_before", [True, False])
+def test_a_delete_that_the_kernel_dropped_is_told(project, monkeypatch, is_delivered_before):
+    running = project.start("IN_CREATE|IN_DELETE", recursive=False)
+    dropping = Dropping(running, IN_DELETE, b"file")
+    monkeypatch.setattr(running.service._inotify, "read", dropping)
+    write(project.root / "file")
+    if is_delivered_before:
+        running.sync()
+    (project.root / "file").unlink()
+    wait_for(lambda: dropping.dropped)
+    running.catch_up()
+    running.stop()
+    assert project.recorder.masknames == ["IN_CREATE", "IN_Q_OVERFLOW", "IN_DELETE"]
+    project.start("IN_CREATE|IN_DELETE", recursive=False).stop()
+    assert project.told == []
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_what_a_directory_holds_whose_new_name_waits_to_be_told_is_not_told_again(
+    project, settings, workers
+):
+    settings.INOTIFIER_WORKERS = workers
+    write(project.root / "old" / "file")
+    running = project.start()
+    project.recorder.refuses = lambda event: event.dir and event.mask & IN_MOVED_TO
+    (project.root / "old").rename(project.root / "new")
+    running.sync()
+    write(project.root / "new" / "later")
+    running.sync()
+    running.service.rescan()
+    wait_for(lambda: not running.service.catching_up)
+    project.recorder.refuses = None
+    running.catch_up()
+    running.stop()
+    told = Counter(project.told)
+    assert told.pop(("MOVED_TO|IN_ISDIR", "new")) > 1
+    assert told == {
+        ("MOVED_FROM|IN_ISDIR", "old"): 1,
+        ("CREATE", "new/later"): 1,
+        ("MODIFY", "new/later"): 1,
+        ("CLOSE_WRITE", "new/later"): 1,
+    }
+    project.start().stop()
+    assert project.told == []
+
+
+def test_a_file_that_is_open_at_the_first_start_gets_its_end(project, watching):
+    with write(project.root / "file").open("a") as file, Receiver("file_ready") as ready:
+        running = watching((project.root, None, READY), state=project.state)
+        running.catch_up()
+        assert ready.pathnames == []
+        file.close()
+        running.stop()
+    assert ready.pathnames == [str(project.root / "file")]
+
+
+def test_what_was_there_before_directories_were_watched_too_is_the_baseline(project):
+    write(project.root / "a" / "old")
+    project.start("IN_CLOSE_WRITE", recursive=False).stop()
+    write(project.root / "a" / "older than the change of the settings")
+    write(project.root / "down")
+    project.start("IN_CLOSE_WRITE").stop()
+    assert project.told == [("CLOSE_WRITE", "down")]
+    write(project.root / "a" / "new")
+    project.start("IN_CLOSE_WRITE").stop()
+    assert project.told == [("CLOSE_WRITE", "a/new")]
+
+
+def test_events_of_others_flow_while_the_state_is_locked(project, monkeypatch):
+    monkeypatch.setattr("inotifier.state.tables._PATIENCE", 600)
+    write(project.root / "a" / "file")
+    running = project.start()
+    with contextlib.closing(sqlite3.connect(project.state, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        write(project.root / "b" / "file")
+        running.service.rescan()
+        running.sync()
+        assert running.service.catching_up
+        other.execute("ROLLBACK")
+    running.catch_up()
+    running.stop()
+    assert Counter(project.told)["CREATE", "b/file"] == 1
+
+
+def test_a_file_that_is_renamed_after_a_restart_is_not_ready_again(project, watching):
+    def start() -> Running:
+        running = watching((project.root, None, READY, {"recursive": True}), state=project.state)
+        running.catch_up()
+        return running
+
+    write(project.root / "there")
+    write(project.root / "there.part")
+    with Receiver("file_ready") as ready:
+        start().stop()
+        write(project.root / "a" / "down")
+        start().stop()
+        running = start()
+        for name in ("there", "there.part", "a/down"):
+            (project.root / name).rename(project.root / f"{name}.renamed")
+        running.stop()
+        start().stop()
+    names = [os.path.relpath(path, project.root) for path in ready.pathnames]
+    assert names == ["a/down", "there.part.renamed"]
 
 
 # The state is lost, or cannot be kept

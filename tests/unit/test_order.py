@@ -327,6 +327,24 @@ def test_an_answer_stands_in_the_way_of_a_move_as_its_question_did(line):
     assert rename not in line.free
 
 
+class Mark(Question):
+    is_wide = True
+
+
+def test_a_mark_waits_for_all_that_is_under_way_and_not_for_what_sleeps(line):
+    under_way, asleep, after = line.add("in/a/x"), line.add("in/y"), line.add("in/y")
+    line.sleep(asleep)
+    elsewhere = line.add("in/a/x", handler=Owner())
+    mark = line.put(Mark(mask=0, path="/in"))
+    assert mark not in line.free
+    line.end(under_way)
+    assert mark in line.free
+    line.end(mark)
+    line.wake(asleep)
+    line.end(asleep)
+    assert end_all(line) == [elsewhere, after]
+
+
 # Whether there is anything to do.
 
 

@@ -8,14 +8,14 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inotifier.state import Seen, State
+from inotifier.state import Ledger, Seen, State
 from tests.waiting import wait_for
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -54,6 +54,19 @@ def state(opened, path):
 @pytest.fixture
 def ledger(state):
     return state.ledger("in", ROOT)
+
+
+NEVER = -1.0
+
+
+def first_seen(ledger: Ledger, *, below: bool = False) -> float:
+    return ledger.first_seen(NEVER, below=below)
+
+
+def others(ledger: Ledger, visited: Collection[str]) -> list[tuple[str, Seen]]:
+    """What is recorded outside of `visited`, once it is written."""
+    ledger.flush()
+    return list(ledger.others(visited))
 
 
 def rows(path: Path, sql: str = "SELECT name FROM files") -> list[tuple]:
@@ -146,8 +159,8 @@ def test_the_root_itself_can_be_recorded(ledger, state):
     state.flush()
     assert ledger.get(ROOT) == DIRECTORY
     assert ledger.directory(ROOT) == {b"file": FILE}
-    assert dict(ledger.others([])) == {ROOT: DIRECTORY, f"{ROOT}/file": FILE}
-    assert not dict(ledger.others([ROOT]))
+    assert dict(others(ledger, [])) == {ROOT: DIRECTORY, f"{ROOT}/file": FILE}
+    assert not dict(others(ledger, [ROOT]))
     ledger.record(ROOT, None)
     state.flush()
     assert ledger.get(ROOT) is None
@@ -158,7 +171,7 @@ def test_the_root_of_the_file_system_can_be_an_entry(state):
     for pathname in ("/", "/etc", "/etc/hosts"):
         ledger.record(pathname, FILE)
     state.flush()
-    assert dict(ledger.others([])) == dict.fromkeys(["/", "/etc", "/etc/hosts"], FILE)
+    assert dict(others(ledger, [])) == dict.fromkeys(["/", "/etc", "/etc/hosts"], FILE)
     assert ledger.directory("/") == {b"etc": FILE}
 
 
@@ -173,7 +186,7 @@ def test_what_is_no_path_below_the_root_is_ignored(ledger, state, pathname):
     assert not state.problem
     assert ledger.get(pathname) is None
     assert ledger.directory(pathname) == {}
-    assert dict(ledger.others([])) == {f"{ROOT}/file": FILE}
+    assert dict(others(ledger, [])) == {f"{ROOT}/file": FILE}
 
 
 @pytest.mark.parametrize(
@@ -185,7 +198,7 @@ def test_names_are_bytes(ledger, state, name):
     state.flush()
     assert ledger.get(pathname) == FILE
     assert ledger.directory(f"{ROOT}/{os.fsdecode(name)}") == {name: FILE}
-    assert list(ledger.others([])) == [(pathname, FILE)]
+    assert others(ledger, []) == [(pathname, FILE)]
 
 
 def test_entries_do_not_mix(state, ledger):
@@ -196,7 +209,7 @@ def test_entries_do_not_mix(state, ledger):
     other.forget_below(ROOT)
     state.flush()
     assert ledger.get(f"{ROOT}/file") == FILE
-    assert list(other.others([])) == []
+    assert others(other, []) == []
 
 
 def test_many_rows_of_many_directories_are_all_written(state, ledger):
@@ -204,7 +217,7 @@ def test_many_rows_of_many_directories_are_all_written(state, ledger):
     for pathname, seen in expected.items():
         ledger.record(pathname, seen)
     state.flush()
-    assert dict(ledger.others([])) == expected
+    assert dict(others(ledger, [])) == expected
     assert len(ledger.directory(f"{ROOT}/5")) == 61
 
 
@@ -230,7 +243,7 @@ def test_threads_record_at_once(state, ledger):
 def test_others_leaves_out_what_was_visited(ledger):
     for pathname in ("a/1", "a/b/2", "c/3", "4"):
         ledger.record(f"{ROOT}/{pathname}", FILE)
-    left = dict(ledger.others({ROOT, f"{ROOT}/a"}))
+    left = dict(others(ledger, {ROOT, f"{ROOT}/a"}))
     assert set(left) == {f"{ROOT}/a/b/2", f"{ROOT}/c/3"}
 
 
@@ -240,12 +253,13 @@ def test_others_tolerates_writing_meanwhile(ledger, state, monkeypatch):
     for name in names:
         ledger.record(name, FILE)
     found = set()
+    state.flush()
     for pathname, _ in ledger.others([]):
         found.add(pathname)
         ledger.record(pathname, None)
         state.flush()
     assert found == names
-    assert list(ledger.others([])) == []
+    assert others(ledger, []) == []
 
 
 # Directories that go or move.
@@ -261,7 +275,7 @@ def test_a_directory_is_forgotten_with_all_below(ledger, state, flush):
         state.flush()
     ledger.forget_below(f"{ROOT}/a")
     assert ledger.get(f"{ROOT}/a/b/f") is None
-    assert dict(ledger.others([])) == dict.fromkeys(kept, FILE)
+    assert dict(others(ledger, [])) == dict.fromkeys(kept, FILE)
 
 
 def test_a_directory_holds_what_is_recorded_below(ledger):
@@ -280,7 +294,7 @@ def test_a_wild_card_in_a_name_is_a_character(ledger):
         ledger.record(f"{ROOT}/{name}", FILE)
     for name in "%*_":
         ledger.forget_below(f"{ROOT}/{name}")
-    assert dict(ledger.others([])) == {f"{ROOT}/x/f": FILE}
+    assert dict(others(ledger, [])) == {f"{ROOT}/x/f": FILE}
 
 
 @pytest.mark.parametrize("flush", [True, False])
@@ -301,7 +315,7 @@ def test_a_renamed_directory_takes_all_below_along(ledger, state, flush):
         for pathname in ("a", "a/b\udcff/g", "n/c/old"):
             assert ledger.get(f"{ROOT}/{pathname}") is None
         state.flush()
-    assert dict(ledger.others([])) == expected
+    assert dict(others(ledger, [])) == expected
 
 
 def test_a_rename_is_never_seen_by_half(state, ledger):
@@ -329,7 +343,7 @@ def test_a_directory_that_leaves_the_entry_is_forgotten(ledger):
     ledger.rename(f"{ROOT}/a", "/elsewhere/a")
     ledger.record(f"{ROOT}/b/f", FILE)
     ledger.rename("/elsewhere/b", f"{ROOT}/b")
-    assert list(ledger.others([])) == []
+    assert others(ledger, []) == []
 
 
 NAME = st.binary(min_size=1, max_size=3).filter(
@@ -388,7 +402,7 @@ def test_the_ledger_is_a_dict_that_lasts(steps):
                     model = apply(model, name, *arguments)
                 for pathname in {*model, *arguments[:1]}:
                     assert ledger.get(pathname) == model.get(pathname)
-            assert dict(ledger.others([])) == model
+            assert dict(others(ledger, [])) == model
             for parent in {pathname.rpartition("/")[0] for pathname in model} - {"/srv"}:
                 assert ledger.directory(parent) == {
                     os.fsencode(pathname.rpartition("/")[2]): seen
@@ -406,18 +420,35 @@ def test_the_ledger_is_a_dict_that_lasts(steps):
 def test_the_facts_of_an_entry_are_stored_the_start_at_once(opened, path):
     state = opened(path)
     ledger = state.ledger("in", ROOT)
-    assert (ledger.since, ledger.settled, ledger.mount) == (None, False, False)
-    ledger.begin(12.5)
-    assert opened(path).ledger("in", ROOT).since == 12.5
-    ledger.settle()
+    assert (first_seen(ledger), ledger.mount) == (NEVER, False)
+    ledger.begin(12.5, deep=True)
+    ledger.begin(20.0, deep=True)
+    assert first_seen(opened(path).ledger("in", ROOT)) == 12.5
+    ledger.settle(deep=True)
     ledger.set_mount(True)
     state.flush()
     again = opened(path).ledger("in", ROOT)
-    assert (again.since, again.settled, again.mount) == (12.5, True, True)
+    assert (first_seen(again), again.mount) == (0.0, True)
+
+
+def test_directories_below_the_root_may_be_watched_later(opened, path):
+    state = opened(path)
+    ledger = state.ledger("in", ROOT)
+    ledger.begin(12.5, deep=False)
+    ledger.settle(deep=False)
+    assert (first_seen(ledger), first_seen(ledger, below=True)) == (0.0, NEVER)
+    state.close()
+    state = opened(path)
+    ledger = state.ledger("in", ROOT)
+    ledger.begin(20.0, deep=True)
+    assert (first_seen(ledger), first_seen(ledger, below=True)) == (0.0, 20.0)
+    ledger.settle(deep=True)
+    state.close()
+    assert first_seen(opened(path).ledger("in", ROOT), below=True) == 0.0
 
 
 def test_the_facts_of_an_entry_are_stored_soon(opened, path):
-    opened(path).ledger("in", ROOT).settle()
+    opened(path).ledger("in", ROOT).settle(deep=True)
     stored = "SELECT count(*) FROM entries WHERE settled"
     with contextlib.closing(sqlite3.connect(path)) as connection:
         wait_for(lambda: connection.execute(stored).fetchone() == (1,))
@@ -426,13 +457,13 @@ def test_the_facts_of_an_entry_are_stored_soon(opened, path):
 def test_an_entry_with_another_root_begins_anew(opened, path):
     first = opened(path)
     ledger = first.ledger("in", ROOT)
-    ledger.begin(12.5)
+    ledger.begin(12.5, deep=True)
     ledger.record(f"{ROOT}/file", FILE)
     first.close()
     second = opened(path)
     moved = second.ledger("in", "/srv/new")
-    assert moved.since is None
-    assert list(moved.others([])) == []
+    assert first_seen(moved) == NEVER
+    assert others(moved, []) == []
     assert rows(path) == []
 
 
@@ -454,7 +485,7 @@ def test_close_can_be_called_again(state, ledger):
     state.close()
     state.close()
     ledger.record(f"{ROOT}/file", FILE)
-    ledger.begin(1.0)
+    ledger.begin(1.0, deep=True)
     assert ledger.get(f"{ROOT}/file") is None
 
 
@@ -479,13 +510,13 @@ def assert_closed(state: State, *messages: str) -> None:
     for message in messages:
         assert message in state.problem
     ledger = state.ledger("in", ROOT)
-    ledger.begin(1.0)
+    ledger.begin(1.0, deep=True)
     ledger.record(f"{ROOT}/file", FILE)
     ledger.rename(f"{ROOT}/a", f"{ROOT}/b")
     state.flush()
     assert ledger.get(f"{ROOT}/file") is None
     assert ledger.directory(ROOT) == {}
-    assert list(ledger.others([])) == []
+    assert others(ledger, []) == []
     state.close()
 
 
@@ -518,7 +549,7 @@ def run(program: str, *arguments: object, **kwargs) -> str:
 PRELUDE = f"""
 import logging, os, resource, signal, sys, time
 from pathlib import Path
-from inotifier.state import Seen, State
+from inotifier.state import Ledger, Seen, State
 logging.basicConfig(stream=sys.stdout, format="%(levelname)s", level=logging.INFO)
 ROOT = {ROOT!r}
 FILE = Seen(7, 100, 5, 0o100000, True)
@@ -545,7 +576,7 @@ def test_a_directory_without_permission_is_no_end(tmp_path, opened, mode, prepar
     directory.chmod(mode)
     said = run(
         "os.setgid(65534); os.setuid(65534)\n"
-        "state.open(); ledger = state.ledger('in', ROOT); ledger.begin(1.0)\n"
+        "state.open(); ledger = state.ledger('in', ROOT); ledger.begin(1.0, deep=True)\n"
         "ledger.record(ROOT + '/f', FILE); state.flush(); print(state.problem); state.close()",
         path,
     )
@@ -570,7 +601,7 @@ def test_a_file_that_another_process_holds_is_a_problem(opened, path, monkeypatc
 def fill(opened: Callable[[Path], State], path: Path) -> None:
     state = opened(path)
     ledger = state.ledger("in", ROOT)
-    ledger.begin(1.0)
+    ledger.begin(1.0, deep=True)
     for n in range(5_000):
         ledger.record(f"{ROOT}/{n % 10}/{n}", FILE)
     state.close()
@@ -612,13 +643,13 @@ def test_a_file_that_cannot_be_used_is_set_aside_at_open(opened, path, damage, c
     was = path.read_bytes()
     state = opened(path)
     ledger = state.ledger("in", ROOT)
-    assert (state.problem, ledger.since) == ("", None)
+    assert (state.problem, first_seen(ledger)) == ("", NEVER)
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
     assert "`initial`" in caplog.text
     assert len(damaged.read_bytes()) == len(was)
     ledger.record(f"{ROOT}/file", FILE)
     state.flush()
-    assert dict(ledger.others([])) == {f"{ROOT}/file": FILE}
+    assert dict(others(ledger, [])) == {f"{ROOT}/file": FILE}
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -627,7 +658,7 @@ def test_damage_that_comes_later_is_survived(opened, path, damage, discover, cap
     fill(opened, path)
     state = opened(path)
     ledger = state.ledger("in", ROOT)
-    assert ledger.since == 1.0
+    assert first_seen(ledger) == 1.0
     damage(path)
     if discover == "read":
         for n in range(10):
@@ -642,13 +673,12 @@ def test_damage_that_comes_later_is_survived(opened, path, damage, discover, cap
     assert state.problem == ""
     assert ledger.get(f"{ROOT}/file") == FILE
     # What comes from now on is not taken for what was there.
-    assert ledger.since is not None
-    assert not ledger.settled
+    assert first_seen(ledger) > 1.0
     assert path.with_name(f"{path.name}.damaged").exists()
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
-    ledger.begin(2.0)
+    since = first_seen(ledger)
     state.close()
-    assert opened(path).ledger("in", ROOT).since == 2.0
+    assert first_seen(opened(path).ledger("in", ROOT)) == since
 
 
 def test_damage_with_no_place_to_put_it_closes_the_state(opened, path):
@@ -669,12 +699,12 @@ state.flush()
 fill()
 for n in range(5_000):
     ledger.record(f"{ROOT}/{n}", FILE)
-ledger.begin(1.0)
+ledger.begin(1.0, deep=True)
 state.flush()
 assert state.problem, "nothing went wrong"
 assert ledger.get(ROOT + "/4999") == FILE
 assert ledger.get(ROOT + "/before") == FILE
-assert ledger.since == 1.0
+assert ledger.first_seen(0.0, below=False) == 1.0
 ledger.rename(ROOT + "/before", ROOT + "/after")
 state.flush()
 free()
@@ -685,7 +715,7 @@ state.close()
 state = State(Path(sys.argv[1]))
 state.open()
 ledger = state.ledger("in", ROOT)
-assert ledger.since == 1.0
+assert ledger.first_seen(0.0, below=False) == 1.0
 assert len(ledger.directory(ROOT)) == 5_001
 state.close()
 """
@@ -779,7 +809,7 @@ def test_what_was_flushed_outlives_a_kill(opened, path, caplog):
             process.send_signal(signal.SIGKILL)
         state = opened(path)
         ledger = state.ledger("in", ROOT)
-        found = {int(pathname.rpartition("/")[2]) for pathname, _ in ledger.others([])}
+        found = {int(pathname.rpartition("/")[2]) for pathname, _ in others(ledger, [])}
         assert found >= set(range((last + 1) * 1_000))
         state.close()
     assert caplog.records == []
