@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 from inotifier.books import Books, look_at, on_the_way
@@ -93,7 +95,7 @@ class Comparison:
         self._books = books
         self._ledger = books.ledger
         self._list = list_directory
-        self._new: list[tuple[str, Seen]] = []
+        self._new: list[tuple[str, Seen | None]] = []
         self._gone: list[tuple[str, Seen]] = []
         self._left_behind: set[str] = set()
         self._untold: Sequence[str] = ()
@@ -207,7 +209,9 @@ class Comparison:
                 if status.st_ctime_ns <= baseline:
                     self._take_as_known(path, status)
                 else:
-                    self._new.append((path, Seen.of(status)))
+                    # Which of its names a file with several has moved from cannot be told.
+                    is_linked = stat.S_ISREG(status.st_mode) and status.st_nlink > 1
+                    self._new.append((path, None if is_linked else Seen.of(status)))
             elif (
                 seen.mtime_ns != status.st_mtime_ns
                 or seen.size != status.st_size
@@ -252,8 +256,10 @@ class Comparison:
             (seen.inode, seen.size, seen.mtime_ns, seen.kind): path for path, seen in self._gone
         }
         differences = []
-        for path, seen in sorted(self._new):
-            source = sources.pop((seen.inode, seen.size, seen.mtime_ns, seen.kind), None)
+        for path, seen in sorted(self._new, key=itemgetter(0)):
+            source = None
+            if seen is not None:
+                source = sources.pop((seen.inode, seen.size, seen.mtime_ns, seen.kind), None)
             differences.append(Difference("moved" if source else "new", path, source))
         moved = {difference.source for difference in differences}
         paths = {*self._untold, *(path for path, _ in self._gone)} - moved

@@ -169,6 +169,20 @@ def test_a_file_that_moved_is_delivered_as_a_pair(project):
     assert project.told == []
 
 
+def test_a_file_with_two_names_is_not_told_to_have_moved(project):
+    (project.root / "a").mkdir()
+    write(project.root / "a" / "file")
+    project.start("IN_CREATE|IN_MOVED_TO").stop()
+    (project.root / "a").rename(project.root / "c")
+    os.link(project.root / "c" / "file", project.root / "b")
+    project.start("IN_CREATE|IN_MOVED_TO").stop()
+    assert project.told == [
+        ("CREATE", "b"),
+        ("CREATE|IN_ISDIR", "c"),
+        ("CREATE", "c/file"),
+    ]
+
+
 def test_a_file_that_moved_and_changed_is_gone_and_new(project):
     file = write(project.root / "file")
     project.start().stop()
