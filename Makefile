@@ -30,6 +30,8 @@ run: $(VENV)/.run
 	@$(bin)/python example_project/manage.py migrate --verbosity 0
 	@exec $(bin)/python example_project/manage.py inotifier_start --foreground
 
+# In the environment's directory, so that the tests of two of them can run at the same time.
+test: export COVERAGE_FILE = $(abspath $(VENV))/.coverage
 test: $(VENV)/.test
 	$(bin)/python -m coverage erase
 	$(bin)/python -m coverage run -m pytest $(PYTEST_ARGS)
@@ -55,7 +57,7 @@ build: $(VENV)/.test
 
 # What was dropped into the example project, and its database, stay.
 clean:
-	rm -rf .venv .venv-* build dist *.egg-info .coverage .coverage.* htmlcov
+	rm -rf .venv .venv-* build dist *.egg-info htmlcov
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

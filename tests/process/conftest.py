@@ -1,10 +1,14 @@
 """Projects that end with the test: no process of theirs stays behind."""
 
+import signal
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.process.project import GATED_RECORDER, Project
+
+# A shell has what it starts in the background ignore Ctrl+C, and that would be inherited.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 MakeProject = Callable[..., Project]
 
