@@ -66,7 +66,7 @@ class Books:
         self._detours: dict[str, str] = {}
         self.astray: dict[str, None] = {}
         self._last: tuple[float, str, os.stat_result | None] = (0.0, "", None)
-        self._recorded: tuple[os.stat_result | None, bool] = (None, False)
+        self._recorded: os.stat_result | None = None
 
     def known(self, pathname: str) -> Seen | None:
         """Return what is recorded of a path."""
@@ -86,8 +86,6 @@ class Books:
 
     def _place(self, pathname: str) -> str:
         """Return the path in the ledger of what is, or will be told to be, at `pathname`."""
-        if not self._detours:
-            return pathname
         for directory, between in list(self._detours.items()):
             if pathname.startswith(f"{directory}/"):
                 return between + pathname[len(directory) :]
@@ -102,7 +100,7 @@ class Books:
         timestamp, path, status = self._last
         if path != event.pathname or timestamp != event.timestamp:
             status = look_at(event.pathname)
-            self._last = (event.timestamp, event.pathname, status)
+            self._last = event.timestamp, event.pathname, status
         return status
 
     def is_news(self, event: Event, status: os.stat_result | None) -> bool:
@@ -138,18 +136,18 @@ class Books:
             status: what `look` gave before.
             is_done: False if the processor waits for more about its file.
         """
-        if not is_done and event.mask & IN_CLOSE_WRITE:
-            self.is_astray(event.pathname)  # for what it waits may be told of a directory above
         mask = event.mask
+        is_end = mask & IN_CLOSE_WRITE
+        if is_end and not is_done:
+            self.is_astray(event.pathname)  # for what it waits may be told of a directory above
         if status is None or mask & NEEDED:
             self._moved(event, status, is_done=is_done)
-            return
-        complete = is_done and (bool(mask & IN_CLOSE_WRITE) or self.is_complete(status))
-        # Of one look, the second event tells nothing new unless it is the end.
-        recorded, was_complete = self._recorded
-        if status is not recorded or complete is not was_complete:
-            self._recorded = (status, complete)
-            self.record(event.pathname, Seen.of(status, complete=complete))
+        elif is_end or status is not self._recorded:
+            # Of one look, the second event tells nothing new unless it is the end.
+            self._recorded = status
+            complete = is_done and (is_end != 0 or self.is_complete(status))
+            path = self._place(event.pathname) if self._detours else event.pathname
+            self.ledger.record(path, Seen.of(status, complete))
 
     def _moved(self, event: Event, status: os.stat_result | None, *, is_done: bool) -> None:
         mask = event.mask

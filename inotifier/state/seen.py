@@ -35,7 +35,7 @@ class Seen(NamedTuple):
     complete: bool
 
     @classmethod
-    def of(cls, status: os.stat_result, *, complete: bool = True) -> Seen:
+    def of(cls, status: os.stat_result, complete: bool = True) -> Seen:
         """Return what `status` says."""
         mtime_ns = status.st_mtime_ns
         if not -HALF <= mtime_ns < HALF:  # utime(2) takes years far beyond 2262
