@@ -137,19 +137,25 @@ class Books:
             is_done: False if the processor waits for more about its file.
         """
         mask = event.mask
-        is_end = mask & IN_CLOSE_WRITE
-        if is_end and not is_done:
-            self.is_astray(event.pathname)  # for what it waits may be told of a directory above
         if status is None or mask & NEEDED:
             self._moved(event, status, is_done=is_done)
-        elif is_end or status is not self._recorded:
-            # Of one look, the second event tells nothing new unless it is the end.
-            self._recorded = status
-            complete = is_done and (is_end != 0 or self.is_complete(status))
-            path = self._place(event.pathname) if self._detours else event.pathname
-            self.ledger.record(path, Seen.of(status, complete))
+            return
+        if mask & IN_CLOSE_WRITE:
+            complete = is_done
+            if not is_done:  # for what it waits may be told of a directory above
+                self.is_astray(event.pathname)
+            elif self.astray:
+                self.astray.pop(event.pathname, None)
+        elif status is self._recorded:
+            return  # of one look, another event tells nothing new unless it is the end
+        else:
+            complete = is_done and self.is_complete(status)
+        self._recorded = status
+        path = self._place(event.pathname) if self._detours else event.pathname
+        self.ledger.record(path, Seen.of(status, complete))
 
     def _moved(self, event: Event, status: os.stat_result | None, *, is_done: bool) -> None:
+        """Record what came, went, or is not there any more when its event is delivered."""
         mask = event.mask
         if event.dir and mask & NEEDED:
             self._directory(event)

@@ -9,6 +9,7 @@ import stat
 import sys
 import threading
 from collections.abc import Sequence
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -194,20 +195,21 @@ class Tables:
             inode, size, mtime_ns, kind, complete = seen
             if inode >= HALF or not -HALF <= mtime_ns < HALF:
                 inode, mtime_ns = signed(inode), signed(mtime_ns)
-            rows.append((*place, inode, size, mtime_ns, kind, complete))
+            # sqlite3 asks all its adapters what to do with a bool.
+            rows.append((*place, inode, size, mtime_ns, kind, 1 if complete else 0))
         self._execute_many("INSERT OR REPLACE INTO files VALUES ", 7, rows)
         self._execute_many("DELETE FROM files WHERE (directory, name) IN (VALUES ", 2, gone, ")")
 
     def _execute_many(
-        self, start: str, columns: int, rows: Sequence[tuple[Any, ...]], end: str = ""
+        self, start: str, columns: int, rows: list[tuple[Any, ...]], end: str = ""
     ) -> None:
         if not rows:
             return
-        size = next(size for size in SIZES if size >= len(rows))
-        row = f"({', '.join('?' * columns)})"
-        sql = start + ", ".join([row] * size) + end
         # Few sizes, so that SQLite keeps the statements prepared: the last row again and again.
+        size = next(size for size in SIZES if size >= len(rows))
+        rows.sort()  # in the order of the table, which takes the less time
         filled = [*rows, *[rows[-1]] * (size - len(rows))]
+        sql = _sql(start, columns, size, end)
         self._writer.execute(sql, tuple(chain.from_iterable(filled)))
 
     def _find(self, ledger: Ledger, pathname: str, *, make: bool) -> tuple[int, bytes] | None:
@@ -277,6 +279,12 @@ class Tables:
         directory = self._directory(entry, new, make=True)
         sql = f"UPDATE files SET directory = ?, name = ? WHERE directory = ({_ID}) AND name = ?"  # noqa: S608
         self._writer.execute(sql, (directory, new_name, entry, old, name))
+
+
+@cache
+def _sql(start: str, columns: int, rows: int, end: str) -> str:
+    row = f"({', '.join('?' * columns)})"
+    return start + ", ".join([row] * rows) + end
 
 
 def _facts(ledger: Ledger) -> tuple[float | None, bool, float | None, bool, bool]:
