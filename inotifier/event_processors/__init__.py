@@ -13,8 +13,9 @@ have
 from __future__ import annotations
 
 from inotifier.event_processors.chunks import CreateViaChunksSignaler, PartialFiles
-from inotifier.event_processors.file_ready import TEMPORARY, FileReadySignaler
+from inotifier.event_processors.file_ready import FileReadySignaler
 from inotifier.event_processors.printer import AllEventsPrinter
+from inotifier.event_processors.ready_names import TEMPORARY
 from inotifier.event_processors.sending import send
 from inotifier.event_processors.signalers import AllEventsSignaler, CreateSignaler
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import fnmatch
 import math
 import os
-import re
 import stat
 import threading
 import time
@@ -27,20 +25,11 @@ from pyinotify import (
 
 from inotifier import signals
 from inotifier.event_processors.known_files import FileState, KnownFiles, Pending
+from inotifier.event_processors.ready_names import TEMPORARY, ReadyNames
 from inotifier.event_processors.sending import send
 from inotifier.events import Event
 from inotifier.exceptions import ReceiversFailed, TryAgain
 from inotifier.writers import Writers, writers_of
-
-TEMPORARY = (
-    ".part",
-    ".partial",
-    ".filepart",
-    ".crdownload",
-    ".tmp",
-    ".?*." + "[0-9A-Za-z]" * 6,  # rsync's
-)
-"""Names under which a file is not yet ready, unless an entry says otherwise."""
 
 _SOON = 0.1
 _LATER = 0.5
@@ -82,11 +71,7 @@ class FileReadySignaler(ProcessEvent):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settle = _seconds(settle)
-        self._suffixes, self._patterns = _temporary(temporary)
-        if not isinstance(dotfiles, bool):
-            raise TypeError(f"dotfiles is {dotfiles!r}; it should be True or False")
-        self._dotfiles = dotfiles
-        self._markers = _markers(marker)
+        self._names = ReadyNames(temporary, dotfiles, marker)
         self._min_size = _size(min_size)
         self._clock = clock
         self._files = KnownFiles()
@@ -155,7 +140,7 @@ class FileReadySignaler(ProcessEvent):
         Not if it may have been there at the first start, and was none to send under that name.
         """
         source = event.src_pathname
-        if source is None or self._markers or self._is_temporary(source):
+        if source is None or self._names.markers or self._names.is_temporary(source):
             return
         if stat.S_ISREG(status.st_mode):
             state = FileState(status.st_ino, status.st_size, status.st_mtime_ns)
@@ -167,7 +152,7 @@ class FileReadySignaler(ProcessEvent):
         """Take a file that may be complete already, or still be written."""
         path = event.pathname
         self._files.soil(path, self._clock(), is_open=True)
-        if self._is_temporary(path):
+        if self._names.is_temporary(path):
             return
         try:
             status = os.lstat(path)
@@ -228,7 +213,7 @@ class FileReadySignaler(ProcessEvent):
     def _completed(self, event: Event, path: str) -> None:
         """Offer the file at `path`, which `event` has completed, or what it marks."""
         self._files.soil(path, self._clock(), is_open=False)
-        suffixes = [suffix for suffix in self._markers if path.endswith(suffix)]
+        suffixes = [suffix for suffix in self._names.markers if path.endswith(suffix)]
         if not suffixes:
             self._offer(event, event if path == event.pathname else _event_of(event, path))
             return
@@ -277,7 +262,7 @@ class FileReadySignaler(ProcessEvent):
         path = ready.pathname
         unsent = self._unsent.setdefault(event, {})
         unsent[path] = None if ready is event else ready
-        if not self._is_temporary(path):
+        if not self._names.is_temporary(path):
             pending = self._files.look(path, self._clock())
             state = self._state(path)
             if state is None:
@@ -333,18 +318,9 @@ class FileReadySignaler(ProcessEvent):
             raise TryAgain(rest)
 
     def _is_marked(self, path: str) -> bool:
-        return not self._markers or any(
+        return not self._names.markers or any(
             Path(path + suffix).is_file() and not self._files.is_open(path + suffix)
-            for suffix in self._markers
-        )
-
-    def _is_temporary(self, path: str) -> bool:
-        name = path.rpartition("/")[2]
-        return (
-            not name  # what a marker without anything before its suffix would mark
-            or name.endswith(self._suffixes)
-            or (self._patterns is not None and self._patterns.match(name) is not None)
-            or (not self._dotfiles and name.startswith("."))
+            for suffix in self._names.markers
         )
 
 
@@ -386,34 +362,3 @@ def _size(min_size: object) -> int:
     if min_size < 0:
         raise ValueError(f"min_size is {min_size!r}; it should be a number of bytes, 0 or above")
     return min_size
-
-
-def _markers(marker: object) -> tuple[str, ...]:
-    if marker is None:
-        return ()
-    suffixes = (marker,) if isinstance(marker, str) else _texts("marker", marker)
-    if wrong := [one for one in suffixes if not one or "/" in one]:
-        raise ValueError(f"marker holds {wrong[0]!r}; it should be a suffix such as '.done'")
-    return suffixes
-
-
-def _temporary(temporary: object) -> tuple[tuple[str, ...], re.Pattern[str] | None]:
-    """Return the suffixes in `temporary`, and its patterns as one."""
-    texts = _texts("temporary", temporary)
-    patterns = [one for one in texts if any(char in one for char in "*?[")]
-    suffixes = tuple(one for one in texts if one not in patterns)
-    if wrong := [one for one in suffixes if not one.startswith(".")]:
-        raise ValueError(
-            f"temporary holds {wrong[0]!r}, which is neither a suffix such as '.part' "
-            "nor a pattern such as '*~'"
-        )
-    return suffixes, re.compile("|".join(map(fnmatch.translate, patterns))) if patterns else None
-
-
-def _texts(name: str, value: object) -> tuple[str, ...]:
-    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
-        raise TypeError(f"{name} is {value!r}; it should be a list of texts")
-    texts = tuple(value)
-    if wrong := [one for one in texts if not isinstance(one, str)]:
-        raise TypeError(f"{name} holds {wrong[0]!r}, which is not a text")
-    return texts
