@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import re
 from collections import defaultdict
@@ -126,8 +125,13 @@ class PathFilter:
         ignores = self._ignored or self._ignored_path or self._left_out
         return self._at_first == _WANTED and not ignores
 
-    def judge(self, event: Event) -> Event | None:
-        """Return what the entry gets of `event`: itself, a copy without its source, or None.
+    @property
+    def skips(self) -> bool:
+        """Whether there may be directories that `skips_directory` is true of."""
+        return self._of_directory is not None
+
+    def lets_through(self, event: Event) -> bool:
+        """Tell whether the entry gets `event`, from which a source that is out is taken.
 
         Of a move, what is in view counts: without its source, IN_MOVED_TO is an arrival; without
         its target, IN_MOVED_FROM is all that there is. What the kernel says of no path (an
@@ -135,15 +139,13 @@ class PathFilter:
         """
         path = event.pathname
         if not path or (event.mask & UNASKED and path == self._root):
-            return event
+            return True
         if not self.passes(path, event.dir):
-            return None
+            return False
         source = event.src_pathname
-        if source is None or self.passes(source, event.dir):
-            return event
-        event = copy.copy(event)  # other entries get the same one
-        event.src_pathname = None
-        return event
+        if source is not None and not self.passes(source, event.dir):
+            event.src_pathname = None
+        return True
 
     def passes(self, path: str, is_dir: bool) -> bool:
         """Tell whether the absolute `path` is in.

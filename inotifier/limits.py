@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 _SYSCTL = Path("/proc/sys/fs/inotify")
@@ -52,15 +52,17 @@ def _watches_of(process: Path) -> int:
     return total
 
 
-def directories(top: str, stop_at: int) -> int:
+def directories(top: str, stop_at: int, skips: Callable[[str], bool] | None = None) -> int:
     """Return the number of directories of the tree `top`, symbolic links not followed.
 
-    Counting ends at `stop_at`.
+    Counting ends at `stop_at`, and leaves out what `skips` is true of.
     """
     count = 1
     waiting: list[str] = [top]
     while waiting and count < stop_at:
         found = _below(waiting.pop())
+        if skips is not None:
+            found = [path for path in found if not skips(path)]
         count += len(found)
         waiting += found
     return count
@@ -74,14 +76,17 @@ def _below(directory: str) -> list[str]:
         return []
 
 
-def shortage(trees: Iterable[str]) -> tuple[int, int] | None:
+def shortage(trees: Mapping[str, Callable[[str], bool] | None]) -> tuple[int, int] | None:
     """Return (needed, left) if `trees` have more directories than there are watches left.
 
     `needed` is a lower bound where it is far too much.
+
+    Args:
+        trees: their roots, with what tells which directories to leave out.
     """
     most = limit("max_user_watches")
     if most is None:
         return None
-    needed = sum(directories(tree, most + 1) for tree in trees)
+    needed = sum(directories(tree, most + 1, skips) for tree, skips in trees.items())
     left = max(0, most - watches_in_use()) if needed else most
     return (needed, left) if needed > left else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from inotifier.conf import conf
 from inotifier.dispatcher import Dispatcher, Handler
@@ -39,7 +40,8 @@ class Scan:
         for handler in self.handlers:
             for portion in self._portions(handler, dry=True):
                 for difference in portion:
-                    yield handler, difference
+                    if _is_shown(handler.entry, difference.path):
+                        yield handler, difference
 
     def deliver(self) -> None:
         """Deliver what was missed; return when that is done, or has to wait for long."""
@@ -75,3 +77,7 @@ class Scan:
                 handler.books.ledger.flush()
             else:
                 yield portion
+
+
+def _is_shown(entry: Entry, path: str) -> bool:
+    return entry.filter is None or entry.filter.passes(path, Path(path).is_dir())

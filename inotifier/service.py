@@ -203,6 +203,7 @@ class Service:
             recursive=watch.recursive,
             auto_add=watch.recursive if watch.auto_add is None else watch.auto_add,
             follow_symlinks=watch.follow_symlinks,
+            excluded=entry.skips,
             wait=watch.missing != "error",
             found=self._found if keeps_books else None,
             watch=watch,

@@ -10,7 +10,7 @@ import importlib
 import inspect
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from inotifier.events import (
     printable,
 )
 from inotifier.exceptions import ConfigurationError, InotifierError
+from inotifier.filters import PathFilter
 
 Processor = Callable[[Any], object]
 """What takes an event: an instance of `pyinotify.ProcessEvent`, or any callable."""
@@ -87,6 +88,12 @@ class Watch:
         on_failure: what becomes of an event that failed each time: "skip" it, or "hold" it for
             the next start, which needs `catch_up`.
         ignore_self: True to leave out events of what this daemon's handlers write while they run.
+        patterns, ignore_patterns: globs of paths whose events are wanted, or are not.
+        regexes, ignore_regexes: regular expressions of such paths.
+        ignore_directories: globs of directories that are left out with all that is in them.
+        case_sensitive: False to take upper and lower case for the same in all of these.
+        exclude_filter: called with a path, true if it is left out: a pyinotify.ExcludeFilter, for
+            instance. `inotifier.filters.PathFilter` has the rules of these fields.
         options: keyword arguments for the processor, if it is a class.
         name: what logs and the status call this entry; the path by default.
     """
@@ -102,6 +109,13 @@ class Watch:
     initial: str = "ignore"
     on_failure: str = "skip"
     ignore_self: bool = False
+    patterns: Collection[str] | None = None
+    ignore_patterns: Collection[str] | None = None
+    regexes: Collection[str] | None = None
+    ignore_regexes: Collection[str] | None = None
+    ignore_directories: Collection[str] | None = None
+    case_sensitive: bool = True
+    exclude_filter: Callable[[str], object] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     name: str = ""
 
@@ -111,6 +125,7 @@ class Entry:
     """A `Watch` made ready: absolute path, mask as an int, processor imported and made.
 
     `origin` is what the processor was named as: the class that it was made from, or itself.
+    `filter` is None if every path counts.
     """
 
     watch: Watch
@@ -119,10 +134,19 @@ class Entry:
     processor: Processor
     processor_name: str
     origin: object
+    filter: PathFilter | None = None
 
     @property
     def name(self) -> str:
         return str(self.watch.name or self.path)
+
+    @property
+    def skips(self) -> Callable[[str], bool] | None:
+        """Tells of a directory below the root whether it takes no watch, with all below it.
+
+        None if each takes one.
+        """
+        return self.filter.skips_directory if self.filter and self.filter.skips else None
 
     @property
     def is_deep(self) -> bool:
@@ -230,6 +254,7 @@ def _entry(raw: object, number: int) -> Entry:
         processor=processor,
         processor_name=processor_name,
         origin=origin,
+        filter=_filter(watch, path, number),
     )
 
 
@@ -406,6 +431,29 @@ def _checked_mask(
     return mask
 
 
+def _filter(watch: Watch, path: str, number: int) -> PathFilter | None:
+    try:
+        found = PathFilter(path, **{name: getattr(watch, name) for name in _FILTERS})
+    except (TypeError, ValueError) as exc:
+        raise _Unusable(
+            "E015",
+            f"entry {number} of INOTIFIER_WATCH_PATHS cannot be filtered: {exc}",
+            "Change that field, or leave it out.",
+        ) from exc
+    return None if found.is_empty else found
+
+
+_FILTERS = (
+    "patterns",
+    "ignore_patterns",
+    "regexes",
+    "ignore_regexes",
+    "ignore_directories",
+    "case_sensitive",
+    "exclude_filter",
+)
+
+
 def _declared(processor: Processor, attribute: str) -> int:
     value = getattr(processor, attribute, None)
     return parse_mask(value) if value else 0
@@ -419,6 +467,7 @@ def _repeated(entries: Sequence[Entry]) -> Iterator[Problem]:
                 entry.path == other.path
                 and entry.origin == other.origin
                 and entry.watch.options == other.watch.options
+                and entry.filter is other.filter is None
             ):
                 yield Problem(
                     id="inotifier.E010",
@@ -473,8 +522,8 @@ def _sees(entry: Entry, file: Path) -> bool:
 
 
 def _too_many_directories(entries: Sequence[Entry]) -> Iterator[Problem]:
-    trees = {entry.path for entry in entries if entry.watch.recursive}
-    if short := limits.shortage(trees):
+    trees = [(entry.path, entry.skips) for entry in entries if entry.watch.recursive]
+    if short := limits.shortage(dict(trees)):
         needed, left = short
         yield Problem(
             id="inotifier.W001",

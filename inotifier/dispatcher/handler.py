@@ -14,6 +14,7 @@ from inotifier.dispatcher.own_writes import OwnWrites
 from inotifier.dispatcher.process import end_child, is_child, refresh_connections
 from inotifier.events import Event, mask_names, printable
 from inotifier.exceptions import ReceiversFailed, TryAgain
+from inotifier.filters import PathFilter
 from inotifier.notifier import Methods
 from inotifier.signals import delivery_failed
 from inotifier.watches import Entry
@@ -80,7 +81,7 @@ class Handler:
         failed: events given up, because their processor, or a receiver of its signal, raised
             each time.
         retried: deliveries that failed and were, or will be, repeated.
-        ignored: events left out because a handler had caused them.
+        ignored: events left out: by the filter, or because a handler had caused them.
         last_event: mask, path and time of the last one that was handed over.
         problem: why the entry does not get all its events, "" if it does.
     """
@@ -102,6 +103,7 @@ class Handler:
     def __post_init__(self) -> None:
         self._loops = Loops(self.entry.name)
         self._holds = self.entry.watch.on_failure == "hold"
+        self._filter = self.entry.filter
         processor = self.entry.processor
         self._gathering = processor if isinstance(processor, Gathering) else None
 
@@ -127,6 +129,10 @@ class Handler:
         books = self.books if event.mask & TOLD else None
         look = books.look(event) if books is not None else None
         is_asked = event.mask & self.asked
+        source = event.src_pathname
+        if is_asked and self._filter is not None and not self._shows(self._filter, event):
+            self.ignored += 1
+            is_asked = 0
         if is_asked and self.own_writes is not None:
             if seconds := self.own_writes.wait_for(event):
                 return Wait(seconds, failed=False)
@@ -144,6 +150,7 @@ class Handler:
                 event.mask, event.pathname, _ = last
                 wait = self._failed(event, exc, tried)
                 if wait is not None:
+                    event.src_pathname = source
                     if books is not None:
                         books.put_off(event)
                     return wait
@@ -158,10 +165,20 @@ class Handler:
                 if event.mask & TELLING:
                     self._loops.note(event)
         if books is not None:
+            event.src_pathname = source
             gathering = self._gathering
-            is_done = gathering is None or gathering.is_done_with(event.pathname)
-            books.delivered(event, look, is_done=is_done)
+            if gathering is None:
+                books.delivered(event, look)
+            else:
+                books.delivered(event, look, is_done=gathering.is_done_with(event.pathname))
         return None
+
+    def _shows(self, filter: PathFilter, event: Event) -> bool:
+        """Tell whether the processor gets `event`."""
+        if event.dir and self._gathering is not None:
+            # Where a directory goes, files go that are in view.
+            return not filter.skips_directory(event.pathname)
+        return filter.lets_through(event)
 
     def _failed(self, event: Event, exc: BaseException, tried: int) -> Wait | None:
         """Return when to call again, None if `event` is given up."""

@@ -102,6 +102,7 @@ class Comparison:
         self._visited: set[str] = set()
         self._follows = entry.watch.follow_symlinks
         self._deep = entry.is_deep
+        self._skips = entry.skips
         self._since = since
         self._ignores_first = entry.watch.initial == "ignore"
 
@@ -182,10 +183,12 @@ class Comparison:
     def _leads_down(self, item: os.DirEntry[bytes], followed: set[tuple[int, int]]) -> bool:
         """Tell whether to go into `item`; with links, into each directory under one name only."""
         try:
-            if not self._follows:
-                return item.is_dir(follow_symlinks=False)
-            if not item.is_dir():
+            if not item.is_dir(follow_symlinks=self._follows):
                 return False
+            if self._skips is not None and self._skips(os.fsdecode(item.path)):
+                return False
+            if not self._follows:
+                return True
             identity = _identity(item.path)
         except OSError:
             return False
@@ -235,7 +238,8 @@ class Comparison:
         """Find what is recorded in directories that are not there any more."""
         yield None
         for number, (path, seen) in enumerate(self._ledger.others(self._visited)):
-            self._miss(path, seen)
+            if self._skips is None or not self._skips(os.path.dirname(path)):
+                self._miss(path, seen)
             if number % _PORTION == 0:
                 yield []
         if not self._dry:

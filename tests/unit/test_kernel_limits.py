@@ -50,8 +50,8 @@ def test_the_watches_of_this_user_are_counted(tmp_path):
 
 
 def test_a_tree_that_fits_is_no_shortage(tree):
-    assert limits.shortage([str(tree)]) is None
-    assert limits.shortage([]) is None
+    assert limits.shortage({str(tree): None}) is None
+    assert limits.shortage({}) is None
 
 
 def test_a_tree_that_does_not_fit_is_warned_of(tree, settings, monkeypatch):
@@ -65,4 +65,4 @@ def test_a_tree_that_does_not_fit_is_warned_of(tree, settings, monkeypatch):
 
 def test_an_unknown_limit_warns_of_nothing(tree, monkeypatch):
     monkeypatch.setattr(limits, "limit", lambda name: None)
-    assert limits.shortage([str(tree)]) is None
+    assert limits.shortage({str(tree): None}) is None

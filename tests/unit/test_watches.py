@@ -281,16 +281,17 @@ PROBLEMS = {
     "E002 path empty": Case(lambda tmp: [("", 1, PRINTER)], SHAPE, "The path of entry 1 is ''."),
     "E002 path of NUL": Case(lambda tmp: ["/a\0b"], SHAPE, r"The path of entry 1 is '/a\x00b'."),
     "E003": Case(
-        entry(patterns=["*.csv"]),
-        "entry 1 of INOTIFIER_WATCH_PATHS has the unknown field 'patterns'",
+        entry(pattern=["*.csv"]),
+        "entry 1 of INOTIFIER_WATCH_PATHS has the unknown field 'pattern'",
         "Known fields are path, events, processor, recursive, auto_add, follow_symlinks, missing, "
-        "catch_up, initial, on_failure, ignore_self, options, name.",
+        "catch_up, initial, on_failure, ignore_self, patterns, ignore_patterns, regexes, "
+        "ignore_regexes, ignore_directories, case_sensitive, exclude_filter, options, name.",
     ),
     "E003 fourth": Case(
-        lambda tmp: [(tmp, CREATE, PRINTER, {"patterns": ["*.csv"]})],
-        "entry 1 of INOTIFIER_WATCH_PATHS has the unknown field 'patterns'",
+        lambda tmp: [(tmp, CREATE, PRINTER, {"pattern": ["*.csv"]})],
+        "entry 1 of INOTIFIER_WATCH_PATHS has the unknown field 'pattern'",
         "Known fields are path, events, processor, recursive, auto_add, follow_symlinks, missing, "
-        "catch_up, initial, on_failure, ignore_self, options, name.",
+        "catch_up, initial, on_failure, ignore_self, patterns, ",
     ),
     "E014": Case(
         entry(missing="ignore"),
@@ -311,6 +312,23 @@ PROBLEMS = {
         entry(recursive=1),
         "the field recursive of entry 1 is 1",
         "It should be one of True, False.",
+    ),
+    "E015 list": Case(
+        entry(patterns="*.py"),
+        "entry 1 of INOTIFIER_WATCH_PATHS cannot be filtered: patterns is '*.py'; it should be a "
+        "list of texts",
+        "Change that field, or leave it out.",
+    ),
+    "E015 regex": Case(
+        entry(regexes=["("]),
+        "entry 1 of INOTIFIER_WATCH_PATHS cannot be filtered: regexes holds '(', which is no "
+        "regular expression: missing ), unterminated subpattern",
+        "Change that field, or leave it out.",
+    ),
+    "E015 exclude_filter": Case(
+        entry(exclude_filter=["/srv/.*"]),
+        "should be callable with a path, as pyinotify.ExcludeFilter([...]) is",
+        "Change that field, or leave it out.",
     ),
     "E004": Case(
         lambda tmp: [(tmp / "absent", CREATE, PRINTER)],
@@ -549,6 +567,10 @@ def test_e004_is_shown_for_what_cannot_be_read(tmp_path):
     [
         ((".", CREATE, PRINTER), (".", CREATE, SIGNALER)),
         (
+            Watch(".", CREATE, PRINTER, patterns=["*.csv"]),
+            Watch(".", CREATE, PRINTER, patterns=["*.txt"]),
+        ),
+        (
             Watch(".", CREATE, Plain, options={"size": 1}),
             Watch(".", CREATE, Plain, options={"size": 2}),
         ),
@@ -556,7 +578,7 @@ def test_e004_is_shown_for_what_cannot_be_read(tmp_path):
         ((".", CREATE, lambda event: None), (".", CREATE, lambda event: None)),
         ((".", CREATE, PRINTER), ("sub", CREATE, PRINTER)),
     ],
-    ids=["processors", "options", "instances", "functions", "paths"],
+    ids=["processors", "filters", "options", "instances", "functions", "paths"],
 )
 def test_two_entries_may_share_a_path_or_a_processor(settings, tmp_path, pair):
     settings.BASE_DIR = tmp_path
@@ -751,7 +773,7 @@ def test_every_id_has_a_test():
         for id in re.findall(r"E\d{3}", (package / module).read_text(encoding="utf-8"))
     }
     here = Path(__file__).read_text(encoding="utf-8")
-    assert used == {f"E{number:03}" for number in range(1, 15)}
+    assert used == {f"E{number:03}" for number in range(1, 16)}
     assert {id for id in used if id in here or id.lower() in here} == used
 
 
