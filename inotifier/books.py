@@ -116,9 +116,12 @@ class Books:
     def is_told(self, event: Event, status: os.stat_result) -> bool:
         """Tell whether all but its new name was told of a file that was renamed.
 
-        `look` gave `status`.
+        `look` gave `status`. What a comparison takes for a rename may be a link, which is another
+        file, to one that has gone since.
         """
-        before = self._moving.get(event.cookie) if event.mask & IN_MOVED_TO else None
+        if event.synthetic or not event.mask & IN_MOVED_TO:
+            return False
+        before = self._moving.get(event.cookie)
         return before is not None and before.complete and before.same(Seen.of(status))
 
     def put_off(self, event: Event) -> None:
