@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from inotifier.events import (
     IN_CLOSE_WRITE,
@@ -15,7 +17,8 @@ from inotifier.events import (
     IN_MOVED_TO,
     Event,
 )
-from inotifier.state import Ledger, Seen
+from inotifier.state import AnyLedger, Seen
+from inotifier.writers import Writers, writers_of
 
 NEEDED = IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO
 """What is watched for besides the mask of an entry, so that its record does not go stale."""
@@ -41,30 +44,30 @@ class Books:
     Args:
         ledger: where it is kept.
         mask: the events that the entry asks for.
-        minds_names: whether `is_told` is asked.
 
     Attributes:
-        comparing: number of comparisons that a renamed directory may escape: it may have gone
-            from where they had not been yet to where they had.
+        comparing: the tops of comparisons, asked for or running, that a renamed directory may
+            escape: it may have gone from where they had not been yet to where they had.
         under_way: where the records of renamed directories wait whose other end may still come.
-        astray: paths of which an event told, and where nothing, or not all, was found. The event
-            that tells why, maybe of a directory above that has moved, is still to come.
+        astray: paths at which nothing, or not all, was found when they were looked at, and whether
+            an event had told of them. The one that tells why, maybe of a directory above that has
+            moved, is still to come.
         look_below: called with the path of a directory that may hold what was not delivered.
     """
 
-    def __init__(self, ledger: Ledger, mask: int, *, minds_names: bool = False) -> None:
+    def __init__(self, ledger: AnyLedger, mask: int) -> None:
         self.ledger = ledger
         self.mask = mask
-        self._minds_names = minds_names
         self._asks_for_ends = bool(mask & IN_CLOSE_WRITE)
-        self._asks_for_arrivals = bool(mask & IN_MOVED_TO)
-        self.comparing = 0
+        self.comparing: list[str] = []
         self.look_below: Callable[[str], object] = lambda path: None
         self.under_way: dict[str, None] = {}
+        self.astray: dict[str, bool] = {}
         self._moving: dict[int, Seen | None] = {}
-        # Directories whose arrival waits to be delivered, and where what is recorded below is kept.
+        # Where what is recorded of directories is kept whose arrival waits to be delivered, and
+        # where they are.
         self._detours: dict[str, str] = {}
-        self.astray: dict[str, None] = {}
+        self._lock = threading.Lock()  # for the four dicts
         self._last: tuple[float, str, os.stat_result | None] = (0.0, "", None)
         self._recorded: os.stat_result | None = None
 
@@ -86,9 +89,12 @@ class Books:
 
     def _place(self, pathname: str) -> str:
         """Return the path in the ledger of what is, or will be told to be, at `pathname`."""
-        for directory, between in list(self._detours.items()):
-            if pathname.startswith(f"{directory}/"):
-                return between + pathname[len(directory) :]
+        if not self._detours:
+            return pathname
+        with self._lock:
+            for between, directory in self._detours.items():
+                if pathname.startswith(f"{directory}/"):
+                    return between + pathname[len(directory) :]
         return pathname
 
     def look(self, event: Event) -> os.stat_result | None:
@@ -127,7 +133,23 @@ class Books:
     def put_off(self, event: Event) -> None:
         """Note that `event` is to be delivered again, later than what comes after it."""
         if event.dir and event.mask & IN_MOVED_TO:
-            self._detours[event.pathname] = self._between(event)
+            with self._lock:
+                self._detours.setdefault(self._between(event), event.pathname)
+
+    def give_up(self, event: Event) -> None:
+        """Note that `event` is held: it is not delivered, and not put off any more."""
+        if event.dir and event.mask & IN_MOVED_TO:
+            self._end_detour(self._between(event), event.pathname, is_told=False)
+
+    def close(self) -> None:
+        """Keep what is known of directories whose arrival is not delivered before the end."""
+        for between, directory in list(self._detours.items()):
+            self._end_detour(between, directory, is_told=False)
+
+    def record_told(self, pathname: str, seen: Seen) -> None:
+        """Record what an event of another path told of."""
+        self._pop_astray(pathname)
+        self.record(pathname, seen)
 
     def delivered(
         self, event: Event, status: os.stat_result | None, *, is_done: bool = True
@@ -146,13 +168,13 @@ class Books:
         if mask & IN_CLOSE_WRITE:
             complete = is_done
             if not is_done:  # for what it waits may be told of a directory above
-                self.is_astray(event.pathname)
+                self.note_astray(event.pathname)
             elif self.astray:
-                self.astray.pop(event.pathname, None)
+                self._pop_astray(event.pathname)
         elif status is self._recorded:
             return  # of one look, another event tells nothing new unless it is the end
         else:
-            complete = is_done and self.is_complete(status)
+            complete = is_done and self.is_complete(event.pathname, status)
         self._recorded = status
         path = self._place(event.pathname) if self._detours else event.pathname
         self.ledger.record(path, Seen.of(status, complete))
@@ -162,57 +184,92 @@ class Books:
         mask = event.mask
         if event.dir and mask & NEEDED:
             self._directory(event)
-        elif mask & IN_MOVED_FROM and (self._minds_names or not self._asks_for_arrivals):
+        elif mask & IN_MOVED_FROM:
             self._remember(event.cookie, self.known(event.pathname))
-        if mask & _LEAVING:
-            self.astray.pop(event.pathname, None)
-        elif status is None:
-            self.is_astray(event.pathname)
+        if status is None and not mask & _LEAVING:
+            self.note_astray(event.pathname)
         else:
-            self.astray.pop(event.pathname, None)
+            self._pop_astray(event.pathname)
         if status is None:
             self.record(event.pathname, None)
         elif mask & IN_MOVED_TO:
-            complete = self._has_come(event) and is_done
-            self.record(event.pathname, Seen.of(status, complete=complete))
+            self.record(event.pathname, self._seen_there(event, status, is_done=is_done))
+
+    def _seen_there(self, event: Event, status: os.stat_result, *, is_done: bool) -> Seen:
+        """Return what is told of the file that was renamed.
+
+        If it has changed since it was told of under its old name, events of that are to come.
+        """
+        with self._lock:
+            before = self._moving.pop(event.cookie, None)
+        if before is None or event.dir:
+            return Seen.of(status, is_done)
+        return before if is_done else before._replace(complete=False)
 
     def forget(self, path: str) -> None:
         """Record that nothing is at `path`, and that nobody need be told."""
-        self.astray.pop(path, None)
+        self._pop_astray(path)
         self.record(path, None)
 
-    def is_astray(self, path: str) -> None:
-        """Note that something was at `path`, and is not there any more."""
-        self.astray[path] = None
-        if len(self.astray) > _MOST_ASTRAY:
-            self.astray.pop(next(iter(self.astray)), None)
+    def note_astray(self, path: str, *, was_told: bool = True) -> None:
+        """Note that something was at `path`, and is not there any more, or not told of in full."""
+        with self._lock:
+            self.astray[path] = was_told
+            _bound(self.astray, _MOST_ASTRAY)
 
-    def is_complete(self, status: os.stat_result) -> bool:
+    def _pop_astray(self, path: str) -> None:
+        with self._lock:
+            self.astray.pop(path, None)
+
+    def is_complete(self, path: str, status: os.stat_result) -> bool:
         """Tell whether a file that was created with `status` has no end of its writing to come."""
-        # A second hard link is made of a file that is there already.
-        return not self._asks_for_ends or not stat.S_ISREG(status.st_mode) or status.st_nlink > 1
-
-    def _has_come(self, event: Event) -> bool:
-        """Tell whether the file that was renamed is complete."""
-        before = self._moving.pop(event.cookie, None)
-        # Otherwise nobody was told of the file under its new name, and nothing has ended by that.
-        return self._asks_for_arrivals or before is None or before.complete
+        if not self._asks_for_ends or not stat.S_ISREG(status.st_mode):
+            return True
+        # A further hard link is made of a file that is there already, and may be written.
+        return status.st_nlink > 1 and writers_of(os.fsencode(path)) is not Writers.SOME
 
     def _directory(self, event: Event) -> None:
         """Take what is recorded below a directory along with it."""
-        between = self._between(event)
+        between, path = self._between(event), event.pathname
         if event.mask & IN_MOVED_TO:
-            self._detours.pop(event.pathname, None)
-            self.ledger.rename(between, self._place(event.pathname))
-            self.under_way.pop(between, None)
-            if self._take_along(event.src_pathname, event.pathname) or self.comparing:
-                self.look_below(event.pathname)
+            self._end_detour(between, path, is_told=True)
+            with self._lock:
+                self.under_way.pop(between, None)
+            self._redirect(event.src_pathname, path)
+            if self._take_along(event.src_pathname, path) or self._escapes(
+                event.src_pathname, path
+            ):
+                self.look_below(path)
         elif event.mask & IN_MOVED_FROM:
-            self.under_way[between] = None
-            if len(self.under_way) > _MEMORY:
-                self.under_way.pop(next(iter(self.under_way)), None)
-            self.ledger.rename(self._place(event.pathname), between)
+            with self._lock:
+                self.under_way[between] = None
+                _bound(self.under_way, _MEMORY)
+            self.ledger.rename(self._place(path), between)
         # What was in a directory that is deleted has events of its own, which may have failed.
+
+    def _end_detour(self, between: str, path: str, *, is_told: bool) -> None:
+        """Let what is recorded at `between` be that of `path`, or of where that is by now."""
+        with self._lock:
+            path = self._detours.pop(between, path)
+        self.ledger.rename(between, self._place(path))
+        if not is_told:
+            self.record(path, None)
+
+    def _redirect(self, source: str | None, target: str) -> None:
+        """Note where directories are by now that wait to be told of, below one that has moved."""
+        with self._lock:
+            for between, directory in self._detours.items():
+                if source is not None and directory.startswith(f"{source}/"):
+                    self._detours[between] = target + directory[len(source) :]
+
+    def _escapes(self, source: str | None, target: str) -> bool:
+        """Tell whether a comparison may miss what a directory holds that has moved."""
+        for top in list(self.comparing):
+            if _is_at_or_below(target, top):
+                return True
+            if source and (_is_at_or_below(source, top) or _is_at_or_below(top, source)):
+                return True
+        return False
 
     def _between(self, event: Event) -> str:
         """Return where records wait between the two events of a rename."""
@@ -223,16 +280,26 @@ class Books:
         """Note where what is astray below `source` may be; tell whether there is any."""
         if source is None or not self.astray:
             return False
-        astray = [path for path in list(self.astray) if path.startswith(f"{source}/")]
-        for path in astray:
-            self.astray.pop(path, None)
-            self.is_astray(target + path[len(source) :])
+        with self._lock:
+            astray = [path for path in self.astray if path.startswith(f"{source}/")]
+            for path in astray:
+                self.astray[target + path[len(source) :]] = self.astray.pop(path)
         return bool(astray)
 
     def _remember(self, cookie: int, seen: Seen | None) -> None:
-        self._moving[cookie] = seen
-        if len(self._moving) > _MEMORY:
-            del self._moving[next(iter(self._moving))]
+        with self._lock:
+            self._moving[cookie] = seen
+            _bound(self._moving, _MEMORY)
+
+
+def _bound(records: dict[Any, Any], limit: int) -> None:
+    """Drop the oldest of `records` beyond `limit`."""
+    if len(records) > limit:
+        del records[next(iter(records))]
+
+
+def _is_at_or_below(path: str, directory: str) -> bool:
+    return path == directory or path.startswith(directory.rstrip("/") + "/")
 
 
 def look_at(path: str) -> os.stat_result | None:

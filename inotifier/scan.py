@@ -30,7 +30,7 @@ class Scan:
     def __init__(
         self, entries: Sequence[Entry], state: State, workers: int, queue_size: int
     ) -> None:
-        self.handlers = [one for one in make_handlers(entries, state) if one.books is not None]
+        self.handlers = [one for one in make_handlers(entries, state) if one.keeps]
         self._since = dividing_moment()
         self._queue_size = queue_size
         self._dispatcher = Dispatcher(workers)
@@ -65,6 +65,8 @@ class Scan:
     def _deliver_to(self, handler: Handler) -> None:
         for portion in self._portions(handler, dry=False):
             while self._dispatcher.depth > self._queue_size:
+                if self._waits_longer():
+                    return
                 time.sleep(0.05)
             if handler.books is not None and portion:
                 self._dispatcher.put(questions(handler, handler.books, portion, "scan"))

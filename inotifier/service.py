@@ -15,14 +15,15 @@ from typing import Any
 from inotifier import limits
 from inotifier.books import NEEDED, Books
 from inotifier.conf import conf
-from inotifier.dispatcher import Dispatcher, Gathering, Handler, NotingMethods, OwnWrites, Retries
+from inotifier.dispatcher import Dispatcher, Handler, NotingMethods, OwnWrites, Retries
 from inotifier.event_processors import send
 from inotifier.events import IN_DELETE_SELF, UNASKED, Event, printable
 from inotifier.exceptions import InotifierError
 from inotifier.notifier import Inotify, Keeper, KeeperStage, Methods, Reader, Subscription
+from inotifier.polling import FIRST, Polling
 from inotifier.recovery import Recovery, dividing_moment
 from inotifier.signals import path_lost
-from inotifier.state import State
+from inotifier.state import AnyLedger, MemoryLedger, State
 from inotifier.watches import Entry
 
 logger = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ class Service:
         self._keeper = Keeper(
             self._inotify, self._lost, adopted=self._adopted, overflowed=self._overflowed
         )
+        self._watched = [handler for handler in self.handlers if not handler.entry.polls]
         self._dispatcher = Dispatcher(conf.workers)
         self._queue_size = conf.queue_size
         self._recovery = Recovery(
@@ -66,6 +68,7 @@ class Service:
             self._since,
         )
         self._stage, self._reader = self._make_stages()
+        self._pollings = self._make_pollings()
         self._finished = False
 
     @property
@@ -81,7 +84,7 @@ class Service:
     @property
     def catching_up(self) -> bool:
         """True while what is there is compared with what was delivered."""
-        return self._recovery.busy
+        return self._recovery.busy or any(polling.busy for polling in self._pollings)
 
     @property
     def queue_depth(self) -> int:
@@ -91,7 +94,7 @@ class Service:
     @property
     def unkept(self) -> int:
         """Number of events that wait and would not come again after a restart."""
-        return sum(handler.pending for handler in self.handlers if handler.books is None)
+        return sum(one.pending for one in self.handlers if not one.keeps)
 
     @property
     def state_problem(self) -> str:
@@ -115,20 +118,18 @@ class Service:
             WatchError: the kernel refused one.
             InotifierError: a processor's `prepare` raised.
         """
-        subscriptions = []
         for handler in self.handlers:
             entry = handler.entry
-            announce(
-                f"Adding watch on {printable(entry.path)}, processed by {entry.processor_name}"
-            )
+            announce(f"{_how(entry)} {printable(entry.path)}, processed by {entry.processor_name}")
             if entry.watch.missing == "create":
                 _make(entry.path)
-            subscriptions.append(self._subscription(handler))
+        subscriptions = [self._subscription(handler) for handler in self._watched]
         self._keeper.add(subscriptions)
         if self._adopted:
             self._keeper.remove_strangers()
-        for handler, subscription in zip(self.handlers, subscriptions, strict=True):
+        for handler, subscription in zip(self._watched, subscriptions, strict=True):
             handler.problem = subscription.problem
+        for handler in self.handlers:
             _prepare(handler.entry)
 
     def run(self) -> None:
@@ -136,30 +137,40 @@ class Service:
         sys.setswitchinterval(_SWITCH_INTERVAL)
         begin(self.handlers, self._since)
         self._dispatcher.start()
-        self._recovery.request(self.handlers, "startup")
+        self._recovery.request(self._watched, "startup")
+        self._start_reading()
+
+    def _start_reading(self) -> None:
         self._stage.start()
         self._reader.start()
+        for polling in self._pollings:
+            polling.start()
 
     def rescan(self) -> None:
         """Compare what is there with what has been delivered, as at the start."""
-        self._recovery.request(self.handlers, "startup")
+        self._recovery.request(self._watched, "startup")
         self._stage.wake()
+        for polling in self._pollings:
+            polling.hurry()
 
     def check_alive(self) -> None:
         """Raise InotifierError if a thread has died, so that nobody takes silence for peace."""
-        if not (self._dispatcher.alive and self._stage.alive and self._reader.alive):
+        lives = [self._dispatcher.alive, self._stage.alive, self._reader.alive]
+        if not all([*lives, *(polling.alive for polling in self._pollings)]):
             raise InotifierError("a thread of the daemon has died; the log tells why")
 
     def pause(self) -> None:
         """Read nothing more for now; what happens waits in the kernel's queue."""
+        for polling in self._pollings:
+            polling.end()
         self._reader.stop()
         self._stage.finish()
 
     def go_on(self) -> None:
         """End what `pause` began."""
         self._stage, self._reader = self._make_stages()
-        self._stage.start()
-        self._reader.start()
+        self._pollings = self._make_pollings()
+        self._start_reading()
 
     def finish(self) -> None:
         """Read what the kernel has queued until now, and no more; a second call does nothing."""
@@ -171,6 +182,13 @@ class Service:
     def _make_stages(self) -> tuple[KeeperStage, Reader]:
         stage = KeeperStage(self._keeper, self._dispatcher.put, self._recovery.step)
         return stage, Reader(self._inotify, stage.put, self._has_room)
+
+    def _make_pollings(self) -> list[Polling]:
+        return [
+            Polling(handler, handler.books, self._dispatcher.put, self._has_room, self._lost)
+            for handler in self.handlers
+            if handler.entry.polls and handler.books is not None
+        ]
 
     def _has_room(self) -> bool:
         # At the end nobody comes after us to read what the kernel holds, which has its own limit.
@@ -191,6 +209,9 @@ class Service:
     def release(self) -> int:
         """Close everything but the inotify instance; return its descriptor."""
         self._keeper.close()
+        for handler in self.handlers:
+            if handler.books is not None:
+                handler.books.close()
         return self._inotify.fd
 
     def _subscription(self, handler: Handler) -> Subscription:
@@ -221,7 +242,7 @@ class Service:
             "is looked for now, for the entries that catch up",
             limits.described("max_queued_events"),
         )
-        self._recovery.request(self.handlers, "overflow")
+        self._recovery.request(self._watched, "overflow")
 
     def _lost(self, subscription: Subscription) -> None:
         """Send `path_lost`, in its turn among the events."""
@@ -243,7 +264,7 @@ def make_handlers(entries: Sequence[Entry], state: State | None) -> list[Handler
             entry,
             _methods(entry, own_writes),
             retries,
-            books=_books(entry, state, numbers) if state is not None else None,
+            books=_books(entry, state, numbers),
             asked=entry.mask | UNASKED,
             own_writes=own_writes if entry.watch.ignore_self else None,
         )
@@ -260,7 +281,8 @@ def begin(handlers: Iterable[Handler], since: float) -> None:
     """
     for handler in handlers:
         if handler.books is not None:
-            handler.books.ledger.begin(since, deep=handler.entry.is_deep)
+            first = FIRST if handler.entry.polls else since
+            handler.books.ledger.begin(first, deep=handler.entry.is_deep)
 
 
 def _methods(entry: Entry, own_writes: OwnWrites | None) -> Methods:
@@ -269,14 +291,22 @@ def _methods(entry: Entry, own_writes: OwnWrites | None) -> Methods:
     return NotingMethods(entry.processor, own_writes)
 
 
-def _books(entry: Entry, state: State, numbers: Counter[str]) -> Books | None:
-    if not entry.catches_up:
+def _books(entry: Entry, state: State | None, numbers: Counter[str]) -> Books | None:
+    ledger: AnyLedger
+    if entry.catches_up and state is not None:
+        # The same path and processor may stand in more than one entry, with other options.
+        key = f"{entry.path}\0{entry.processor_name}"
+        numbers[key] += 1
+        ledger = state.ledger(f"{key}\0{numbers[key]}", entry.path)
+    elif entry.polls:
+        ledger = MemoryLedger(entry.path)
+    else:
         return None
-    # The same path and processor may stand in more than one entry, with other options.
-    key = f"{entry.path}\0{entry.processor_name}"
-    numbers[key] += 1
-    ledger = state.ledger(f"{key}\0{numbers[key]}", entry.path)
-    return Books(ledger, entry.mask, minds_names=isinstance(entry.processor, Gathering))
+    return Books(ledger, entry.mask)
+
+
+def _how(entry: Entry) -> str:
+    return f"Polling every {entry.watch.poll_interval:g} s" if entry.polls else "Adding watch on"
 
 
 def _make(path: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import inspect
+import math
 import os
 import stat
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from inotifier import limits
+from inotifier import limits, mounts
 from inotifier.conf import absolute, conf
 from inotifier.events import (
     ALL_EVENTS,
@@ -88,6 +89,9 @@ class Watch:
         on_failure: what becomes of an event that failed each time: "skip" it, or "hold" it for
             the next start, which needs `catch_up`.
         ignore_self: True to leave out events of what this daemon's handlers write while they run.
+        backend: "inotify"; "polling" to list everything again and again; "auto" to poll on file
+            systems of which inotify does not tell all: `inotifier.mounts`.
+        poll_interval: seconds between two listings.
         patterns, ignore_patterns: globs of paths whose events are wanted, or are not.
         regexes, ignore_regexes: regular expressions of such paths.
         ignore_directories: globs of directories that are left out with all that is in them.
@@ -109,6 +113,8 @@ class Watch:
     initial: str = "ignore"
     on_failure: str = "skip"
     ignore_self: bool = False
+    backend: str = "auto"
+    poll_interval: float = 10.0
     patterns: Collection[str] | None = None
     ignore_patterns: Collection[str] | None = None
     regexes: Collection[str] | None = None
@@ -125,7 +131,8 @@ class Entry:
     """A `Watch` made ready: absolute path, mask as an int, processor imported and made.
 
     `origin` is what the processor was named as: the class that it was made from, or itself.
-    `filter` is None if every path counts.
+    `filter` is None if every path counts; `polls` is True if it is listed again and again,
+    because inotify would not tell of everything.
     """
 
     watch: Watch
@@ -135,6 +142,7 @@ class Entry:
     processor_name: str
     origin: object
     filter: PathFilter | None = None
+    polls: bool = False
 
     @property
     def name(self) -> str:
@@ -199,6 +207,7 @@ def inspect_settings() -> tuple[list[Entry], list[Problem]]:
         problems += _without_effect(entries)
         problems += _feedback_loops(entries)
         problems += _too_many_directories(entries)
+        problems += _unseen(entries)
     return entries, problems
 
 
@@ -244,6 +253,7 @@ def _materialized(value: object) -> list[object]:
 def _entry(raw: object, number: int) -> Entry:
     watch = read_entry(raw, number)
     _check_fields(watch, number)
+    _check_interval(watch.poll_interval, number)
     path = _checked_path(watch, number)
     processor, processor_name, origin = _processor(watch, number)
     mask = _checked_mask(watch, processor, processor_name, path, number)
@@ -255,6 +265,7 @@ def _entry(raw: object, number: int) -> Entry:
         processor_name=processor_name,
         origin=origin,
         filter=_filter(watch, path, number),
+        polls=_polls(watch, path),
     )
 
 
@@ -315,7 +326,18 @@ _CHOICES: dict[str, tuple[object, ...]] = {
     "initial": ("ignore", "emit"),
     "on_failure": ("skip", "hold"),
     "ignore_self": (True, False),
+    "backend": ("auto", "inotify", "polling"),
 }
+
+
+def _check_interval(value: Any, number: int) -> None:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not (is_number and 0 < value < math.inf):
+        raise _Unusable(
+            "E014",
+            f"the field poll_interval of entry {number} is {value!r}",
+            "It should be a number of seconds above 0.",
+        )
 
 
 def _checked_path(watch: Watch, number: int) -> str:
@@ -431,6 +453,12 @@ def _checked_mask(
     return mask
 
 
+def _polls(watch: Watch, path: str) -> bool:
+    if watch.backend == "auto":
+        return mounts.type_of(path) in mounts.UNSEEN
+    return watch.backend == "polling"
+
+
 def _filter(watch: Watch, path: str, number: int) -> PathFilter | None:
     try:
         found = PathFilter(path, **{name: getattr(watch, name) for name in _FILTERS})
@@ -522,7 +550,8 @@ def _sees(entry: Entry, file: Path) -> bool:
 
 
 def _too_many_directories(entries: Sequence[Entry]) -> Iterator[Problem]:
-    trees = [(entry.path, entry.skips) for entry in entries if entry.watch.recursive]
+    watched = [entry for entry in entries if not entry.polls]
+    trees = [(entry.path, entry.skips) for entry in watched if entry.watch.recursive]
     if short := limits.shortage(dict(trees)):
         needed, left = short
         yield Problem(
@@ -533,6 +562,20 @@ def _too_many_directories(entries: Sequence[Entry]) -> Iterator[Problem]:
             "or watch fewer directories.",
             fatal=False,
         )
+
+
+def _unseen(entries: Sequence[Entry]) -> Iterator[Problem]:
+    """Find entries that would see only what this machine does, and others do it too."""
+    for entry in entries:
+        kind = mounts.type_of(entry.path)
+        if not entry.polls and kind in mounts.UNSEEN:
+            yield Problem(
+                id="inotifier.W003",
+                message=f"{printable(entry.path)} lies on {kind}, of which inotify tells only what "
+                "this machine does",
+                hint="Leave out backend='inotify', or set backend='polling'.",
+                fatal=False,
+            )
 
 
 def _is_device(file: Path) -> bool:

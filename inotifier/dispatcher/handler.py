@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import stat
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -17,6 +19,7 @@ from inotifier.exceptions import ReceiversFailed, TryAgain
 from inotifier.filters import PathFilter
 from inotifier.notifier import Methods
 from inotifier.signals import delivery_failed
+from inotifier.state import Seen
 from inotifier.watches import Entry
 
 logger = logging.getLogger(__name__)
@@ -60,6 +63,13 @@ class Gathering(Protocol):
 
     def is_done_with(self, path: str) -> bool:
         """Tell whether nothing more is awaited to tell of the file at `path` as it is."""
+
+    def take_told(self, event: Event) -> Iterable[tuple[str, tuple[int, int, int]]]:
+        """Return the files of other paths that `event` led it to tell of, and how they were.
+
+        Returns:
+            Of each, its path and its inode, size and mtime_ns.
+        """
 
     def take_as_told(self, event: Event, status: os.stat_result) -> None:
         """Take the file with `status`, which `event` renames, as told of before."""
@@ -106,6 +116,11 @@ class Handler:
         self._filter = self.entry.filter
         processor = self.entry.processor
         self._gathering = processor if isinstance(processor, Gathering) else None
+
+    @property
+    def keeps(self) -> bool:
+        """True if it is kept over a restart what was delivered."""
+        return self.books is not None and self.entry.catches_up
 
     @property
     def pending(self) -> int:
@@ -155,6 +170,8 @@ class Handler:
                         books.put_off(event)
                     return wait
                 if self._holds:
+                    if books is not None:
+                        books.give_up(event)
                     return None
             else:
                 if is_child():
@@ -166,12 +183,22 @@ class Handler:
                     self._loops.note(event)
         if books is not None:
             event.src_pathname = source
-            gathering = self._gathering
+            self._record(books, event, look)
+        return None
+
+    def _record(self, books: Books, event: Event, look: os.stat_result | None) -> None:
+        gathering = self._gathering
+        try:
             if gathering is None:
                 books.delivered(event, look)
-            else:
-                books.delivered(event, look, is_done=gathering.is_done_with(event.pathname))
-        return None
+                return
+            books.delivered(event, look, is_done=gathering.is_done_with(event.pathname))
+            for path, (inode, size, mtime_ns) in gathering.take_told(event):
+                books.record_told(path, Seen(inode, size, mtime_ns, stat.S_IFREG, complete=True))
+        except Exception:  # what is wrong with the state must not end the delivery
+            logger.exception(
+                "cannot keep that %s was delivered; it may be told again", printable(event.pathname)
+            )
 
     def _shows(self, filter: PathFilter, event: Event) -> bool:
         """Tell whether the processor gets `event`."""

@@ -15,12 +15,14 @@ class Question(Event):
     Its mask is 0, which no event has.
 
     Attributes:
-        beside: further paths whose deliveries must not run at the same time.
-        is_wide: True if no delivery below its path may run at the same time.
+        beside: further paths whose deliveries it waits for, unless they sleep; nothing that comes
+            later for those waits for it.
+        is_mark: True if it waits for all that is under way below its path when it comes, and
+            nothing waits for it.
     """
 
     beside: tuple[str, ...] = ()
-    is_wide = False
+    is_mark = False
 
     def answer(self) -> Sequence[Event]:
         """Return the events to deliver in its place.
@@ -37,7 +39,7 @@ class Delivery:
     Attributes:
         handler: whose event it is.
         event: the event, which its processor may change.
-        is_wide: True if it concerns all that is below: it moves a directory.
+        is_move: True if it moves a directory.
         tried: how often its handler has failed.
         before: number of deliveries that it waits for.
         after: those that wait for it.
@@ -45,12 +47,12 @@ class Delivery:
         keys: the paths whose next delivery will wait for it, or had to.
     """
 
-    __slots__ = ("after", "before", "event", "handler", "is_wide", "keys", "loosely", "tried")
+    __slots__ = ("after", "before", "event", "handler", "is_move", "keys", "loosely", "tried")
 
     def __init__(self, handler: Handler, event: Event) -> None:
         self.handler = handler
         self.event = event
-        self.is_wide = _is_wide(event)
+        self.is_move = _is_move(event)
         self.tried = 0
         self.before = 0
         self.after: list[Delivery] = []
@@ -97,37 +99,58 @@ class Order:
         """Tell whether nothing is before `event`, and nothing need know of it."""
         keys = _keys(handler, event)
         return not (
-            _is_wide(event)
+            _is_move(event)
             or any(key in self._last for key in keys)
             or (self._moves and self._moves_above(keys))
         )
 
     def add(self, delivery: Delivery) -> None:
         """Put `delivery` behind all others of its paths."""
+        if isinstance(delivery.event, Question) and delivery.event.is_mark:
+            self._add_mark(delivery)
+            return
         keys = _keys(delivery.handler, delivery.event)
         strictly = dict.fromkeys(last for key in keys for last in self._last.get(key, ()))
         loosely = dict.fromkeys(self._moves_above(keys)) if self._moves else {}
         held: set[Delivery] = set()
-        if delivery.is_wide:
+        beside = self._beside(delivery)
+        if beside or delivery.is_move:
             held = _with_all_after(self._asleep)
+            loosely.update((one, None) for one in beside if one not in held)
+        if delivery.is_move:
             below = dict.fromkeys(self._below(delivery))
             loosely.update((one, None) for one in below if one not in held)
         for other in strictly:
             other.after.append(delivery)
-        for other in loosely:
-            if other not in strictly:
-                other.loosely.append(delivery)
-                self._number_loose += 1
-                delivery.before += 1
+        self._wait_loosely(delivery, [other for other in loosely if other not in strictly])
         delivery.before += len(strictly)
         for key in keys:
             self._set_last(key, (delivery,))
         delivery.keys = keys
-        if delivery.is_wide and held.isdisjoint(strictly):
+        if delivery.is_move and held.isdisjoint(strictly):
             for key in keys:
                 self._moves.setdefault(key, {})[delivery] = None
         self._number += 1
         self._number_free += delivery.is_free
+
+    def _beside(self, delivery: Delivery) -> list[Delivery]:
+        paths = delivery.event.beside if isinstance(delivery.event, Question) else ()
+        return [last for path in paths for last in self._last.get((delivery.handler, path), ())]
+
+    def _add_mark(self, delivery: Delivery) -> None:
+        handler, root = delivery.handler, delivery.event.pathname
+        held = _with_all_after(self._asleep)
+        keys = [(handler, root), *self._keys_below(handler, root)]
+        lasts = dict.fromkeys(last for key in keys for last in self._last.get(key, ()))
+        self._wait_loosely(delivery, [last for last in lasts if last not in held])
+        self._number += 1
+        self._number_free += delivery.is_free
+
+    def _wait_loosely(self, delivery: Delivery, others: Sequence[Delivery]) -> None:
+        for other in others:
+            other.loosely.append(delivery)
+        self._number_loose += len(others)
+        delivery.before += len(others)
 
     def replace(self, delivery: Delivery, events: Iterable[Event]) -> list[Delivery]:
         """Put `events` where `delivery`, a free one, stands; return what is free now."""
@@ -198,7 +221,7 @@ class Order:
             del self._content[directory]
 
     def _forget_move(self, delivery: Delivery) -> None:
-        if not delivery.is_wide:
+        if not delivery.is_move:
             return
         for key in delivery.keys:
             moves = self._moves.get(key, {})
@@ -230,10 +253,11 @@ class Order:
         return below
 
     def _keys_below(self, handler: Handler, top: str) -> list[_Key]:
+        inside = top.rstrip("/") + "/"
         return [
             (handler, path)
             for (other, directory), paths in self._content.items()
-            if other is handler and (directory == top or directory.startswith(f"{top}/"))
+            if other is handler and (directory == top or directory.startswith(inside))
             for path in paths
         ]
 
@@ -249,8 +273,6 @@ def _keys(handler: Handler, event: Event) -> list[_Key]:
     keys = [(handler, event.pathname)]
     if event.src_pathname is not None and event.src_pathname != event.pathname:
         keys.append((handler, event.src_pathname))
-    if isinstance(event, Question):
-        keys += [(handler, path) for path in event.beside if (handler, path) not in keys]
     return keys
 
 
@@ -261,9 +283,7 @@ def _directories_of(path: str) -> Iterator[str]:
         yield path
 
 
-def _is_wide(event: Event) -> bool:
-    if isinstance(event, Question):
-        return event.is_wide
+def _is_move(event: Event) -> bool:
     return event.dir and bool(event.mask & (IN_MOVED_FROM | IN_MOVED_TO))
 
 

@@ -77,6 +77,8 @@ class FileReadySignaler(ProcessEvent):
         self._files = KnownFiles()
         # Events that are to come again, each with those sent for it by path; None is itself.
         self._unsent: WeakKeyDictionary[Event, dict[str, Event | None]] = WeakKeyDictionary()
+        # Events and what was sent for them of other paths.
+        self._told: WeakKeyDictionary[Event, list[tuple[str, FileState]]] = WeakKeyDictionary()
         self._sending: set[str] = set()
         self._lock = threading.Lock()
 
@@ -134,6 +136,10 @@ class FileReadySignaler(ProcessEvent):
         """Tell whether the file was sent as it is, or is none to send."""
         return not self._files.is_pending(path)
 
+    def take_told(self, event: Event) -> list[tuple[str, FileState]]:
+        """Return what was sent for `event` of other paths than its own, and how it was then."""
+        return self._told.pop(event, [])
+
     def take_as_told(self, event: Event, status: os.stat_result) -> None:
         """Take the file with `status`, which `event` renames, as sent under its old name.
 
@@ -175,6 +181,8 @@ class FileReadySignaler(ProcessEvent):
 
     def _is_complete(self, event: Event, status: os.stat_result) -> bool:
         self._files.note_inode(event.pathname, status.st_ino)
+        if event.synthetic == "poll" and not event.mask & IN_MOVED_TO and status.st_nlink == 1:
+            return False  # who writes it may not be known here
         if (
             event.mask & IN_CREATE
             and status.st_size == 0
@@ -269,14 +277,31 @@ class FileReadySignaler(ProcessEvent):
                 # What is gone is kept for its new name, or that of its directory.
                 if os.path.lexists(path):
                     self._files.forget_unsent(path)
-            elif state == self._files.sent(path):
+            elif state == self._files.sent(path) or self._has_come_from_view(ready, state):
                 self._files.clean(path, state)
             elif self._is_marked(path):
                 self._check_settled(pending, state)
                 self._send(ready, state)
+                if ready is not event and not Path(path).is_symlink():
+                    self._told.setdefault(event, []).append((path, state))
         del unsent[path]
         if not unsent:
             del self._unsent[event]
+
+    def _has_come_from_view(self, ready: Event, state: FileState) -> bool:
+        """Tell whether a file in a new directory is one that was sent at a path where it is not.
+
+        Its move there was not told: the new directory was not watched yet.
+        """
+        if ready.synthetic != "new-directory":
+            return False
+        before = self._files.path_of(state)
+        if before is None or os.path.lexists(before):
+            return False
+        try:
+            return os.lstat(ready.pathname).st_nlink == 1  # a second link is another file
+        except OSError:
+            return False
 
     def _send(self, ready: Event, state: FileState) -> None:
         path = ready.pathname

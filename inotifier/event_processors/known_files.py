@@ -57,6 +57,7 @@ class KnownFiles:
     def __init__(self) -> None:
         self._pending: dict[str, Pending] = {}
         self._sent: dict[str, FileState] = {}
+        self._paths: dict[FileState, str] = {}
         self._moving: dict[int, _Moving] = {}
         self._by_inode: dict[str, str] = {}
         self._lock = threading.Lock()
@@ -118,15 +119,19 @@ class KnownFiles:
     def note_sent(self, path: str, state: FileState) -> None:
         """Note that the file was sent as `state`, under another name maybe."""
         with self._lock:
-            _put(self._sent, path, state, MAX_SENT)
+            self._note_sent(path, state)
 
     def clean(self, path: str, state: FileState) -> None:
         """Note that the file was sent as `state`, which is how it was at the last look."""
         with self._lock:
-            _put(self._sent, path, state, MAX_SENT)
+            self._note_sent(path, state)
             pending = self._pending.get(path)
             if pending is not None and not pending.changed:
                 del self._pending[path]
+
+    def _note_sent(self, path: str, state: FileState) -> None:
+        _put(self._sent, path, state, MAX_SENT)
+        _put(self._paths, state, path, MAX_SENT)
 
     def forget(self, path: str) -> None:
         """Forget the file, which is gone."""
@@ -146,6 +151,10 @@ class KnownFiles:
             moving = self._take(path, is_dir)
             if cookie and (moving.pending or moving.sent):
                 _put(self._moving, cookie, moving, MAX_MOVING)
+
+    def path_of(self, state: FileState) -> str | None:
+        """Return where a file was when it was sent as `state`, None if none was."""
+        return self._paths.get(state)
 
     def arrive(
         self, path: str, cookie: int, source: str | None, now: float, *, is_dir: bool

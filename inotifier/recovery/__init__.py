@@ -5,7 +5,15 @@ when its turn has come.
 """
 
 from inotifier.recovery.comparison import Comparison, Difference, dividing_moment
-from inotifier.recovery.missed import questions
+from inotifier.recovery.missed import mark, questions, subscribed
 from inotifier.recovery.recovery import Recovery
 
-__all__ = ["Comparison", "Difference", "Recovery", "dividing_moment", "questions"]
+__all__ = [
+    "Comparison",
+    "Difference",
+    "Recovery",
+    "dividing_moment",
+    "mark",
+    "questions",
+    "subscribed",
+]

@@ -11,7 +11,7 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from inotifier.books import Books, look_at, on_the_way
-from inotifier.state import Ledger, Seen
+from inotifier.state import AnyLedger, Seen
 from inotifier.watches import Entry
 from inotifier.writers import Writers, writers_of
 
@@ -38,7 +38,7 @@ def dividing_moment() -> float:
     return now
 
 
-def is_there(ledger: Ledger) -> bool:
+def is_there(ledger: AnyLedger) -> bool:
     """Tell whether the root of `ledger` is what was watched, and not gone or unmounted.
 
     Of a root that is not, nothing is known to be gone.
@@ -127,7 +127,8 @@ class Comparison:
         if os.path.isdir(root):
             yield from self._walk(root)
             yield from self._missing()
-            self._untold = [path for path in list(self._books.astray) if look_at(path) is None]
+            astray = list(self._books.astray.items())
+            self._untold = [path for path, told in astray if told and look_at(path) is None]
         else:
             yield self._root_file(root)
         yield from self._paired()
@@ -226,7 +227,7 @@ class Comparison:
 
     def _take_as_known(self, path: str, status: os.stat_result) -> None:
         if not self._dry:
-            complete = self._books.is_complete(status) or not self._is_written(path, status)
+            complete = self._books.is_complete(path, status) or not self._is_written(path, status)
             self._books.record(path, Seen.of(status, complete=complete))
 
     def _is_written(self, path: str, status: os.stat_result) -> bool:
@@ -238,7 +239,7 @@ class Comparison:
         """Find what is recorded in directories that are not there any more."""
         yield None
         for number, (path, seen) in enumerate(self._ledger.others(self._visited)):
-            if self._skips is None or not self._skips(os.path.dirname(path)):
+            if self._is_seen(path):
                 self._miss(path, seen)
             if number % _PORTION == 0:
                 yield []
@@ -246,6 +247,15 @@ class Comparison:
             # Told again: a processor may have left a file for the event of its new name.
             for top in self._left_behind:
                 self._ledger.forget_below(top)
+
+    def _is_seen(self, path: str) -> bool:
+        """Tell whether what is at `path` is watched by what the entry says now."""
+        if on_the_way(path):
+            return True
+        directory = os.path.dirname(path)
+        if self._skips is not None and self._skips(directory):
+            return False
+        return self._deep or directory == self._ledger.root
 
     def _miss(self, path: str, seen: Seen) -> None:
         top = on_the_way(path)
@@ -256,19 +266,15 @@ class Comparison:
 
     def _paired(self) -> Iterator[list[Difference]]:
         """Yield what is new or has moved, parents first, then what has gone, children first."""
-        sources = {
-            (seen.inode, seen.size, seen.mtime_ns, seen.kind): path for path, seen in self._gone
-        }
-        differences = []
+        sources = {seen.identity: path for path, seen in self._gone}
+        differences: list[Difference] = []
+        moved: set[str | None] = set()
         for path, seen in sorted(self._new, key=itemgetter(0)):
-            source = None
-            if seen is not None:
-                source = sources.pop((seen.inode, seen.size, seen.mtime_ns, seen.kind), None)
+            source = None if seen is None else sources.pop(seen.identity, None)
+            moved.add(source)
             differences.append(Difference("moved" if source else "new", path, source))
-        moved = {difference.source for difference in differences}
-        paths = {*self._untold, *(path for path, _ in self._gone)} - moved
-        gone = sorted(paths, reverse=True)
-        differences += [Difference("gone", path) for path in gone]
+        gone = {*self._untold, *(path for path, _ in self._gone)} - moved
+        differences += [Difference("gone", path) for path in sorted(gone, reverse=True)]
         for start in range(0, len(differences), _PORTION):
             yield differences[start : start + _PORTION]
 

@@ -45,11 +45,25 @@ class Missed(Question):
         books: what is recorded of it.
         watch: the entry, which the events carry.
         reason: why they are made.
+        polled: True if the kernel does not know who writes: a file has been written when it is
+            found as it was told of before.
+
+    Attributes:
+        kind: that of the difference.
+        before: how files were when it was asked before, where nothing tells who writes.
     """
 
-    __slots__ = ("before", "beside", "books", "kind")
+    __slots__ = ("before", "beside", "books", "kind", "polled")
 
-    def __init__(self, difference: Difference, books: Books, watch: Watch, reason: str) -> None:
+    def __init__(
+        self,
+        difference: Difference,
+        books: Books,
+        watch: Watch,
+        reason: str,
+        *,
+        polled: bool = False,
+    ) -> None:
         super().__init__(
             mask=0,
             path=difference.path,
@@ -59,10 +73,11 @@ class Missed(Question):
         )
         self.books = books
         self.kind = difference.kind
+        self.polled = polled
         self.before: dict[str, os.stat_result] = {}
         self.beside: tuple[str, ...] = ()
         if difference.kind in ("gone", "moved"):
-            # The answer for a directory touches what is recorded below.
+            # What becomes of a directory decides what is recorded below.
             ends = (difference.path, difference.source or difference.path)
             self.beside = tuple(dict.fromkeys(os.path.dirname(path) for path in ends))
 
@@ -88,8 +103,10 @@ class Missed(Question):
         return []
 
     def _gone(self, path: str, known: Seen | None) -> list[Event]:
-        if known is None and not (self.kind == "gone" and path in self.books.astray):
-            self.books.is_astray(path)
+        was_told = self.books.astray.get(path, False)
+        if known is None and not (self.kind == "gone" and was_told):
+            if self.kind in ("new", "changed"):
+                self.books.note_astray(path, was_told=was_told)
             return []
         if not is_there(self.books.ledger) or not _is_gone(path):
             return []
@@ -109,7 +126,7 @@ class Missed(Question):
             # However it came, who asks for arrivals only is told of one.
             asked = [IN_MOVED_TO] if self.books.mask & IN_MOVED_TO else []
         if not asked:
-            complete = not is_written or self.books.is_complete(status)
+            complete = not is_written or self.books.is_complete(path, status)
             self.books.record(path, Seen.of(status, complete=complete))
         is_dir = stat.S_ISDIR(status.st_mode)
         return [self._event(one, path, is_dir=is_dir) for one in asked]
@@ -120,6 +137,9 @@ class Missed(Question):
         Raises:
             TryAgain: the kernel does not tell, and it may still be growing.
         """
+        if self.polled:
+            known = self.books.known(path)
+            return known is None or not known.same(Seen.of(status))
         writers = writers_of(os.fsencode(path))
         if writers is not Writers.UNKNOWN:
             return writers is Writers.SOME
@@ -186,7 +206,7 @@ def _is_gone(path: str) -> bool:
 class Mark(Question):
     """Calls a function when all that stands before it is delivered, or waits for its time."""
 
-    is_wide = True
+    is_mark = True
     __slots__ = ("call",)
     call: Callable[[], object]
 
@@ -204,11 +224,19 @@ def mark(root: str, call: Callable[[], object]) -> Mark:
 
 
 def questions(
-    handler: Handler, books: Books, differences: Iterable[Difference], reason: str
+    handler: Handler,
+    books: Books,
+    differences: Iterable[Difference],
+    reason: str,
+    *,
+    polled: bool = False,
 ) -> Batch:
-    """Return what asks about `differences`, for the events of `handler`, whose books these are."""
+    """Return what asks about `differences`, for the events of `handler`, whose books these are.
+
+    `reason` and `polled` are those of `Missed`.
+    """
     subscription, watch = subscribed(handler), handler.entry.watch
-    return [(subscription, Missed(one, books, watch, reason)) for one in differences]
+    return [(subscription, Missed(one, books, watch, reason, polled=polled)) for one in differences]
 
 
 def subscribed(handler: Handler) -> Subscription:

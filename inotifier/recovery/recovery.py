@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
@@ -15,6 +16,8 @@ from inotifier.dispatcher import Handler
 from inotifier.notifier import Batch
 from inotifier.recovery.comparison import Comparison, Difference, List
 from inotifier.recovery.missed import mark, questions, subscribed
+
+logger = logging.getLogger(__name__)
 
 _SLICE = 0.01
 """Seconds that a comparison takes before events get their turn."""
@@ -30,6 +33,11 @@ class _Request(NamedTuple):
     top: str | None = None
 
     @property
+    def highest(self) -> str:
+        """The directory at and below which everything is compared."""
+        return self.top or self.books.ledger.root
+
+    @property
     def key(self) -> tuple[Handler, str | None]:
         """What is compared: an entry, or a directory in it."""
         return self.handler, self.top
@@ -39,7 +47,8 @@ class _Request(NamedTuple):
 class _Run:
     """A request that is being met, by steps; parked while it has to wait for something."""
 
-    steps: Iterator[bool]
+    request: _Request
+    steps: Iterator[bool] = field(default_factory=lambda: iter(()))
     is_parked: bool = False
 
 
@@ -92,12 +101,15 @@ class Recovery:
         self._wake()
 
     def _ask_for(self, request: _Request) -> None:
-        self._count(1)
+        with self._lock:
+            self._open += 1
+            request.books.comparing.append(request.highest)
         self._asked.put(request)
 
-    def _count(self, change: int) -> None:
+    def _close(self, request: _Request) -> None:
         with self._lock:
-            self._open += change
+            self._open -= 1
+            request.books.comparing.remove(request.highest)
 
     def step(self) -> float | None:
         """Go on for a moment; return seconds to the next step, None if there is nothing to do."""
@@ -109,12 +121,21 @@ class Recovery:
             if time.monotonic() > end:
                 return 0.0
             run = self._runs[key]
-            try:
-                run.is_parked = next(run.steps)
-            except StopIteration:
+            if not self._go_on_with(run):
                 del self._runs[key]
-                self._count(-1)
+                self._close(run.request)
         return None
+
+    def _go_on_with(self, run: _Run) -> bool:
+        """Take one step of `run`; tell whether there are more."""
+        try:
+            run.is_parked = next(run.steps)
+        except StopIteration:
+            return False
+        except Exception:  # what is wrong with one entry must not end the watching of all
+            logger.exception("a comparison ended early; the next one looks at everything again")
+            return False
+        return True
 
     def _take_what_is_asked(self) -> None:
         while not self._asked.empty():
@@ -123,22 +144,21 @@ class Recovery:
                 asked.is_parked = False
                 continue
             if asked.key in self._waiting:
-                self._count(-1)
+                self._close(self._waiting[asked.key])
             self._waiting[asked.key] = asked
 
     def _next(self) -> tuple[Handler, str | None] | None:
         """Return the key of a run that can go on, None if all have to wait."""
         for key in [key for key in self._waiting if key not in self._runs]:
-            run = _Run(iter(()))
-            run.steps = self._steps(self._waiting.pop(key), run)
-            self._runs[key] = run
+            run = self._runs[key] = _Run(self._waiting.pop(key))
+            run.steps = self._steps(run)
         return next((key for key, run in self._runs.items() if not run.is_parked), None)
 
-    def _steps(self, request: _Request, run: _Run) -> Iterator[bool]:
+    def _steps(self, run: _Run) -> Iterator[bool]:
         """Compare, and ask; yield True to be parked until `run` is asked to go on."""
+        request = run.request
         # What is on its way to the processors is not recorded before it is delivered.
-        yield self._wait_for_deliveries(request, run)
-        request.books.comparing += 1
+        yield self._wait_for_deliveries(run)
         comparison = Comparison(
             request.handler.entry, request.books, self._since, self._list, top=request.top
         )
@@ -152,14 +172,12 @@ class Recovery:
                 yield False
         # Until all questions are answered, and the events of all renames before that are
         # delivered, what a renamed directory holds may have escaped the comparison.
-        yield self._wait_for_deliveries(request, run)
-        yield self._wait_for_deliveries(request, run)
-        request.books.comparing -= 1
+        yield self._wait_for_deliveries(run)
+        yield self._wait_for_deliveries(run)
 
-    def _wait_for_deliveries(self, request: _Request, run: _Run) -> bool:
+    def _wait_for_deliveries(self, run: _Run) -> bool:
         """Have `run` go on once what has happened by now is delivered, or waits for its time."""
-        call = partial(self._go_on, run)
-        self._after_queue(partial(self._put_mark, request, call))
+        self._after_queue(partial(self._put_mark, run))
         return True
 
     def _go_on(self, run: _Run) -> None:
@@ -169,5 +187,6 @@ class Recovery:
     def _ask(self, request: _Request, differences: Iterable[Difference], batch: Batch) -> None:
         batch += questions(request.handler, request.books, differences, request.reason)
 
-    def _put_mark(self, request: _Request, call: Callable[[], object], batch: Batch) -> None:
-        batch.append((subscribed(request.handler), mark(request.books.ledger.root, call)))
+    def _put_mark(self, run: _Run, batch: Batch) -> None:
+        root = run.request.books.ledger.root
+        batch.append((subscribed(run.request.handler), mark(root, partial(self._go_on, run))))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -68,6 +68,7 @@ class Backlog:
         self.dropped = 0
         self.wanted = threading.Event()  # there is something to write
         self.hurry = threading.Event()  # it should be written at once
+        self._calls: list[Callable[[], object]] = []  # after the next writing
         self._parts: list[Batch | Change] = []
         self._sealed = 0  # records in the parts
         self._most = 0  # how many records there may be; none while nothing is kept
@@ -87,6 +88,17 @@ class Backlog:
             self._parts = []
             for ledger in self.ledgers:
                 ledger._batch, ledger._room = {}, 0
+
+    def call_when_written(self, call: Callable[[], object]) -> None:
+        with self.lock:
+            self._calls.append(call)
+        self.wake()
+
+    def take_calls(self) -> list[Callable[[], object]]:
+        """Return what is to be called once what is recorded by now is written."""
+        with self.lock:
+            calls, self._calls = self._calls, []
+        return calls
 
     def wake(self) -> None:
         self.hurry.set()
@@ -159,6 +171,8 @@ class Backlog:
         """Yield what there is to write by now, in order."""
         self.wanted.clear()
         with self.lock:
+            if self._calls:
+                self.wanted.set()  # they came after those that are called for this
             for ledger in self.ledgers:
                 self._seal_or_merge(ledger)
             parts = self._parts.copy()
@@ -174,6 +188,29 @@ class Backlog:
             for part in self._parts[:parts]:
                 self._sealed -= len(part.records) if isinstance(part, Batch) else 1
             del self._parts[:parts]
+
+    def find_below(self, ledger: Ledger, directory: str) -> bool | str:
+        """Tell whether anything is recorded below `directory`.
+
+        Returns:
+            Its path in the tables if that depends on what is written there.
+        """
+        gone: set[str] = set()
+        with self.lock:
+            parts = [part for part in self._parts if part.ledger is ledger]
+            for part in reversed([*parts, Batch(ledger, ledger._batch)]):
+                if isinstance(part, Batch):
+                    gone |= {path for path, seen in part.records.items() if seen is None}
+                    if any(_is_below(path, directory) for path in part.records.keys() - gone):
+                        return True
+                    continue
+                if part.target is not None and _is_below(part.target, directory):
+                    return True
+                before = part.before(directory)
+                if before is None:
+                    return False
+                directory = before
+        return directory
 
     def find(self, ledger: Ledger, pathname: str) -> Seen | str | None:
         """Return what is recorded of a path, or if nothing is, its path in the tables."""
@@ -209,3 +246,7 @@ def slices(items: Iterator[T], size: int) -> Iterator[list[T]]:
 
 def _is_at_or_below(pathname: str, directory: str) -> bool:
     return pathname == directory or pathname.startswith(directory.rstrip("/") + "/")
+
+
+def _is_below(pathname: str, directory: str) -> bool:
+    return pathname != directory and _is_at_or_below(pathname, directory)

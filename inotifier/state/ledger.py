@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from inotifier.state.backlog import Change
 from inotifier.state.seen import WHOLE, Seen
-from inotifier.state.tables import DIRECTORIES, DIRECTORY, FILES, HOLDS, seen_of
+from inotifier.state.tables import DIRECTORIES, DIRECTORY, FILES, seen_of
 
 if TYPE_CHECKING:
     from inotifier.state.state import State
@@ -147,11 +147,7 @@ class Ledger:
 
     def holds_below(self, pathname: str) -> bool:
         """Tell whether anything is recorded below a directory, itself not counted."""
-        path = self._relative(pathname)
-        if path is None:
-            return False
-        self._state.flush()
-        return bool(self._state._select(HOLDS, self, path, path + b"/", path + b"0"))
+        return self._relative(pathname) is not None and self._state._holds_below(self, pathname)
 
     def directory(self, pathname: str) -> Mapping[bytes, Seen]:
         """Return what is written of the paths right in a directory, by their base names."""
@@ -159,7 +155,7 @@ class Ledger:
         if path is None:
             return {}
         rows = self._state._select(DIRECTORY, self, path)
-        # As _seen does, without a call for each of a million rows.
+        # As seen_of does, without a call for each of a million rows.
         new, kind_of_row, mask = tuple.__new__, Seen, WHOLE - 1
         return {
             name: new(kind_of_row, (inode & mask, size, mtime_ns, kind, complete == 1))

@@ -44,11 +44,16 @@ class Seen(NamedTuple):
         # As the constructor does, in half the time: this is called for most events.
         return tuple.__new__(cls, (status.st_ino, status.st_size, mtime_ns, kind, complete))
 
+    @property
+    def identity(self) -> tuple[int, int, int, int]:
+        """What stays the same when it is renamed, with or without what a directory holds."""
+        if self.kind == stat.S_IFDIR:
+            return self.inode, 0, 0, self.kind
+        return self[:4]
+
     def same(self, other: Seen) -> bool:
         """Tell whether both are the same file, unchanged; whether complete does not count.
 
         Size and time of a directory change with every file in it, and do not count either.
         """
-        if self.kind == stat.S_IFDIR:
-            return self.inode == other.inode and self.kind == other.kind
-        return self[:4] == other[:4]
+        return self.identity == other.identity

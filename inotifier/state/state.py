@@ -11,10 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from inotifier.exceptions import InotifierError
 from inotifier.state.backlog import Backlog, Change, slices
 from inotifier.state.ledger import Ledger
 from inotifier.state.seen import Seen
-from inotifier.state.tables import GET, Tables, Unusable, means_damage, seen_of, set_aside
+from inotifier.state.tables import GET, HOLDS, Tables, Unusable, means_damage, seen_of, set_aside
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +30,11 @@ _LONGEST_PAUSE = 10.0
 
 _UNITS = 96
 """Statements of one transaction: some 50,000 rows."""
+
+
+class Unreadable(InotifierError):
+    """It cannot be told for now what is recorded."""
+
 
 _Query = Callable[[Tables], list[Any]]
 
@@ -47,7 +53,6 @@ class State:
         self._ledgers: dict[str, Ledger] = {}
         self._tables: Tables | None = None
         self._writing = threading.Lock()  # held by whoever uses the tables' writer
-        self._calls: list[Callable[[], object]] = []  # after the next writing
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -102,8 +107,7 @@ class State:
         if self._thread is None:
             call()
             return
-        self._calls.append(call)
-        self._backlog.wake()
+        self._backlog.call_when_written(call)
 
     def close(self) -> None:
         """Write what was recorded, and end. A second time does nothing."""
@@ -132,7 +136,7 @@ class State:
             self._backlog.hurry.clear()
             if self._ending.is_set():
                 return
-            calls, self._calls = self._calls, []
+            calls = self._backlog.take_calls()
             with self._writing:
                 failed = not self._write()
             for call in calls:
@@ -253,6 +257,16 @@ class State:
             return None
         return next(iter(self._read(find)), None)
 
+    def _holds_below(self, ledger: Ledger, pathname: str) -> bool:
+        def find(tables: Tables) -> list[Any]:
+            found = self._backlog.find_below(ledger, pathname)
+            path = None if isinstance(found, bool) else ledger._relative(found)
+            if path is None:
+                return [1] if found is True else []
+            return tables.select(HOLDS, tables.entry(ledger), path, path + b"/", path + b"0")
+
+        return bool(self._read(find))
+
     def _select(self, sql: str, ledger: Ledger, *arguments: Any) -> list[Any]:
         return self._read(lambda tables: tables.select(sql, tables.entry(ledger), *arguments))
 
@@ -266,5 +280,7 @@ class State:
         except sqlite3.Error as exc:
             with self._writing:
                 if tables is self._tables:  # otherwise another thread has seen to it
-                    self._recover(exc)
+                    begun_anew = self._recover(exc)
+                    if not begun_anew and self._tables is not None:
+                        raise Unreadable(f"cannot read the state {self.path}: {exc}") from exc
             return []

@@ -83,6 +83,7 @@ HOLDS = (
     "SELECT 1 FROM directories JOIN files ON directory = id "
     "WHERE entry = ? AND (path = ? OR path >= ? AND path < ?) LIMIT 1"
 )
+_EMPTY = "NOT EXISTS (SELECT 1 FROM files WHERE directory = directories.id)"
 _BELOW = "entry = ? AND (path = ? OR path >= ? AND path < ?)"
 
 
@@ -199,18 +200,29 @@ class Tables:
             rows.append((*place, inode, size, mtime_ns, kind, 1 if complete else 0))
         self._execute_many("INSERT OR REPLACE INTO files VALUES ", 7, rows)
         self._execute_many("DELETE FROM files WHERE (directory, name) IN (VALUES ", 2, gone, ")")
+        self._forget_empty(ledger, [pathname for pathname, seen in records if seen is None])
+
+    def _forget_empty(self, ledger: Ledger, pathnames: list[str]) -> None:
+        """Remove the rows of those `pathnames` that were directories and hold nothing."""
+        entry = self._entries[ledger.key]
+        paths = (ledger._relative(pathname) for pathname in pathnames)
+        rows: list[tuple[Any, ...]] = [(entry, path) for path in paths if path]
+        start, end = "DELETE FROM directories WHERE (entry, path) IN (VALUES ", f") AND {_EMPTY}"
+        if self._execute_many(start, 2, rows, end):
+            self._directories.clear()
 
     def _execute_many(
         self, start: str, columns: int, rows: list[tuple[Any, ...]], end: str = ""
-    ) -> None:
+    ) -> int:
+        """Execute one statement for all `rows`; return how many it has changed."""
         if not rows:
-            return
+            return 0
         # Few sizes, so that SQLite keeps the statements prepared: the last row again and again.
         size = next(size for size in SIZES if size >= len(rows))
         rows.sort()  # in the order of the table, which takes the less time
         filled = [*rows, *[rows[-1]] * (size - len(rows))]
         sql = _sql(start, columns, size, end)
-        self._writer.execute(sql, tuple(chain.from_iterable(filled)))
+        return self._writer.execute(sql, tuple(chain.from_iterable(filled))).rowcount
 
     def _find(self, ledger: Ledger, pathname: str, *, make: bool) -> tuple[int, bytes] | None:
         """Return directory and name in the tables, None if it has no place there."""
@@ -373,6 +385,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
     elif version != _VERSION:
         raise Unusable(f"it was written by another version (schema {version}, not {_VERSION})")
     connection.execute("COMMIT")
+    connection.execute(f"DELETE FROM directories WHERE {_EMPTY}")  # noqa: S608
     [(verdict,)] = connection.execute("PRAGMA quick_check(1)").fetchall()
     if verdict != "ok":
         raise Unusable(f"it is damaged ({verdict})")

@@ -54,6 +54,7 @@ class Inbox:
         running = self._watching(
             Watch(self.root, processor=READY, **fields), state=self._state if state else None
         )
+        wait_for(lambda: not running.service.catching_up)
         running.sync()
         return running
 

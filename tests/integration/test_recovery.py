@@ -5,13 +5,14 @@ import os
 import shutil
 import sqlite3
 import struct
+import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from inotifier.events import IN_DELETE, IN_MOVED_TO, IN_Q_OVERFLOW, Event
+from inotifier.events import IN_CLOSE_WRITE, IN_DELETE, IN_MOVED_TO, IN_Q_OVERFLOW, Event
 from inotifier.exceptions import InotifierError, TryAgain
 from inotifier.notifier import Keeper
 from inotifier.state import State
@@ -28,16 +29,18 @@ _HEADER = struct.Struct("iIII")  # inotify(7)
 
 
 class Inbox(Recorder):
-    """Raises `error` when it is set; asks for events that it `refuses` to come again."""
+    """Raises `error`, if it is set, for events that have one of `fatal` bits; asks for events that
+    it `refuses` to come again."""
 
     error: Exception | None = None
+    fatal = -1
     refuses: Callable[[Event], object] | None = None
 
     def __call__(self, event):
         super().__call__(event)
         if self.refuses is not None and self.refuses(event):
             raise TryAgain(0.05)
-        if self.error is not None:
+        if self.error is not None and event.mask & self.fatal:
             raise self.error
 
 
@@ -51,13 +54,16 @@ class Project:
         self.state = base / "state.sqlite3"
         self.recorder = Inbox()
 
-    def start(self, mask: object = MASK, **fields):
-        """Start; what was recorded before is forgotten."""
-        self.recorder.events.clear()
-        fields = {"recursive": True, "name": "the inbox", **fields}
-        running = self._watching((self.root, mask, self.recorder, fields), state=self.state)
+    def start(self, mask: object = MASK, **fields) -> Running:
+        """Start, and catch up; what was recorded before is forgotten."""
+        running = self.begin(mask, **fields)
         running.catch_up()
         return running
+
+    def begin(self, mask: object = MASK, **fields) -> Running:
+        self.recorder.events.clear()
+        fields = {"recursive": True, "name": "the inbox", **fields}
+        return self._watching((self.root, mask, self.recorder, fields), state=self.state)
 
     @property
     def told(self) -> list[tuple[str, str]]:
@@ -167,6 +173,17 @@ def test_a_file_that_moved_is_delivered_as_a_pair(project):
     assert origin.cookie == target.cookie > 0
     project.start().stop()
     assert project.told == []
+
+
+def test_what_moved_with_its_directory_is_not_gone(project):
+    write(project.root / "a" / "b" / "file")
+    project.start().stop()
+    (project.root / "a").rename(project.root / "c")
+    running = project.start()
+    running.service.rescan()
+    running.catch_up()
+    running.stop()
+    assert project.told == [("MOVED_FROM|IN_ISDIR", "a"), ("MOVED_TO|IN_ISDIR", "c")]
 
 
 def test_a_file_with_two_names_is_not_told_to_have_moved(project):
@@ -754,3 +771,155 @@ def test_without_a_state_nothing_is_compared(project, tmp_path):
     running.catch_up()
     running.stop()
     assert project.told == []
+
+
+def test_one_that_waits_holds_up_no_other_that_is_gone(project):
+    names = [f"f{number}" for number in range(10)]
+    for name in names:
+        write(project.root / name)
+    project.start("IN_DELETE").stop()
+    for name in names:
+        (project.root / name).unlink()
+    waiting = threading.Event()
+    waiting.set()
+    project.recorder.refuses = lambda event: event.name == "f7" and waiting.is_set()
+    running = project.begin("IN_DELETE")
+    wait_for(lambda: not running.service.catching_up)
+    assert {path for _, path in project.told} == set(names)
+    waiting.clear()
+    running.catch_up()
+    running.stop()
+
+
+def test_a_slow_handler_holds_up_no_other_file_while_it_is_compared(project, settings):
+    settings.INOTIFIER_WORKERS = 4
+    gate = threading.Event()
+    running = project.start("IN_CREATE")
+    project.recorder.refuses = lambda event: event.name == "slow" and not gate.wait(60)
+    write(project.root / "slow")
+    wait_for(lambda: ("CREATE", "slow") in project.told)
+    running.service.rescan()
+    write(project.root / "other")
+    wait_for(lambda: ("CREATE", "other") in project.told)
+    assert running.service.catching_up
+    gate.set()
+    running.catch_up()
+    running.stop()
+
+
+def test_renames_below_one_that_waits_take_its_record_along(project):
+    write(project.root / "p" / "a" / "file")
+    running = project.start()
+    project.recorder.refuses = lambda event: event.dir and event.name == "b"
+    (project.root / "p" / "a").rename(project.root / "p" / "b")
+    running.sync()
+    (project.root / "p").rename(project.root / "q")
+    running.sync()
+    write(project.root / "q" / "b" / "new")
+    running.sync()
+    project.recorder.refuses = None
+    running.catch_up()
+    running.stop()
+    assert Counter(project.told)["CREATE", "q/b/new"] == 1
+    project.start().stop()
+    assert project.told == []
+
+
+def test_a_directory_whose_arrival_is_held_comes_again_without_its_files(project):
+    write(project.root / "a" / "file")
+    running = project.start(on_failure="hold")
+    project.recorder.error, project.recorder.fatal = InotifierError("no"), IN_MOVED_TO
+    (project.root / "a").rename(project.root / "b")
+    running.sync()
+    project.recorder.error = None
+    write(project.root / "b" / "later")
+    running.stop()
+    project.start(on_failure="hold").stop()
+    assert project.told == [("CREATE|IN_ISDIR", "b")]
+    project.start(on_failure="hold").stop()
+    assert project.told == []
+
+
+def test_a_file_that_changes_between_its_rename_and_the_delivery_is_told_of(project):
+    write(project.root / "old", "one")
+    running = project.start("IN_MOVED_TO|IN_CLOSE_WRITE", recursive=False)
+    project.recorder.refuses = lambda event: event.mask & IN_CLOSE_WRITE
+    (project.root / "old").rename(project.root / "new")
+    with (project.root / "new").open("a") as file:
+        file.write("two")
+    running.sync()
+    running.service.finish()
+    running.service.abandon()
+    assert running.service.drained(10)
+    running.close()
+    project.recorder.refuses = None
+    project.start("IN_MOVED_TO|IN_CLOSE_WRITE", recursive=False).stop()
+    assert ("CLOSE_WRITE", "new") in project.told
+
+
+def test_what_is_below_is_not_told_of_when_it_is_not_watched_any_more(project):
+    write(project.root / "sub" / "file")
+    project.start().stop()
+    write(project.root / "sub" / "file", "changed")
+    project.start(recursive=False).stop()
+    assert project.told == []
+
+
+def test_directories_that_are_gone_leave_nothing_in_the_state(project):
+    running = project.start("IN_CREATE")
+    for number in range(50):
+        write(project.root / f"d{number}" / "file")
+    running.catch_up()
+    for number in range(50):
+        shutil.rmtree(project.root / f"d{number}")
+    running.catch_up()
+    running.stop()
+    project.start("IN_CREATE").stop()
+    with contextlib.closing(sqlite3.connect(project.state)) as connection:
+        [(rows,)] = connection.execute("SELECT count(*) FROM directories WHERE path != x''")
+    assert rows == 0
+
+
+@pytest.mark.parametrize("names", [1, 2])
+def test_a_file_with_several_names_that_is_being_written_is_not_complete(project, names):
+    with (project.root / "f").open("w") as file:
+        file.write("half")
+        file.flush()
+        if names == 2:
+            os.link(project.root / "f", project.root / "g")
+        project.start("IN_CREATE|IN_CLOSE_WRITE").stop()
+        file.write("whole")
+    project.start("IN_CREATE|IN_CLOSE_WRITE").stop()
+    told = {("CLOSE_WRITE", "f"), ("CLOSE_WRITE", "g")} if names == 2 else {("CLOSE_WRITE", "f")}
+    assert set(project.told) == told
+
+
+def test_a_state_that_cannot_be_read_makes_no_storm(project, monkeypatch):
+    for number in range(50):
+        write(project.root / str(number))
+    running = project.start(initial="emit")
+    project.recorder.events.clear()
+
+    def fail(*arguments):
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+        raise error
+
+    monkeypatch.setattr(running.state._tables, "select", fail)
+    running.service.rescan()
+    wait_for(lambda: not running.service.catching_up)
+    monkeypatch.undo()
+    running.service.rescan()
+    running.catch_up()
+    running.stop()
+    assert project.told == []
+
+
+def test_a_call_that_comes_while_the_state_is_written_is_not_forgotten(project):
+    running = project.start()
+    state, called = running.state, threading.Event()
+    with state._writing:
+        running.handlers[0].books.record(str(project.root / "a"), None)
+        wait_for(lambda: not state._backlog.hurry.is_set() and state._backlog.wanted.is_set())
+        state.when_written(called.set)
+    assert called.wait(30)

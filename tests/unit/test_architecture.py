@@ -14,10 +14,10 @@ PACKAGE = Path(__file__).parents[2] / "inotifier"
 # names things of its rooms and stands with the highest of them.
 LAYERS = (
     ("plain", ("exceptions", "events", "filters", "writers")),
-    ("configuration", ("", "watches", "conf", "limits", "checks", "apps", "signals")),
+    ("configuration", ("", "watches", "conf", "limits", "mounts", "checks", "apps", "signals")),
     ("what happens with an event", ("event_processors", "scheduling", "bridge")),
     ("where events come from", ("notifier", "sources")),
-    ("engine", ("state", "books", "recovery", "dispatcher", "service", "scan")),
+    ("engine", ("state", "books", "recovery", "polling", "dispatcher", "service", "scan")),
     ("process", ("lifecycle",)),
     ("edges", ("management", "monitoring", "testing")),
 )

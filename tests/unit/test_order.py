@@ -328,7 +328,7 @@ def test_an_answer_stands_in_the_way_of_a_move_as_its_question_did(line):
 
 
 class Mark(Question):
-    is_wide = True
+    is_mark = True
 
 
 def test_a_mark_waits_for_all_that_is_under_way_and_not_for_what_sleeps(line):
