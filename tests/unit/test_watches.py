@@ -284,14 +284,15 @@ PROBLEMS = {
         entry(pattern=["*.csv"]),
         "entry 1 of INOTIFIER_WATCH_PATHS has the unknown field 'pattern'",
         "Known fields are path, events, processor, recursive, auto_add, follow_symlinks, missing, "
-        "catch_up, initial, on_failure, ignore_self, patterns, ignore_patterns, regexes, "
+        "catch_up, initial, on_failure, ignore_self, backend, poll_interval, patterns, "
+        "ignore_patterns, regexes, "
         "ignore_regexes, ignore_directories, case_sensitive, exclude_filter, options, name.",
     ),
     "E003 fourth": Case(
         lambda tmp: [(tmp, CREATE, PRINTER, {"pattern": ["*.csv"]})],
         "entry 1 of INOTIFIER_WATCH_PATHS has the unknown field 'pattern'",
         "Known fields are path, events, processor, recursive, auto_add, follow_symlinks, missing, "
-        "catch_up, initial, on_failure, ignore_self, patterns, ",
+        "catch_up, initial, on_failure, ignore_self, ",
     ),
     "E014": Case(
         entry(missing="ignore"),
@@ -312,6 +313,16 @@ PROBLEMS = {
         entry(recursive=1),
         "the field recursive of entry 1 is 1",
         "It should be one of True, False.",
+    ),
+    "E014 backend": Case(
+        entry(backend="fsevents"),
+        "the field backend of entry 1 is 'fsevents'",
+        "It should be one of 'auto', 'inotify', 'polling'.",
+    ),
+    "E014 interval": Case(
+        entry(poll_interval=0),
+        "the field poll_interval of entry 1 is 0",
+        "It should be a number of seconds above 0.",
     ),
     "E015 list": Case(
         entry(patterns="*.py"),
