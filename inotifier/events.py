@@ -9,6 +9,7 @@ from typing import Any
 import pyinotify
 from pyinotify import (
     ALL_EVENTS,
+    IN_ATTRIB,
     IN_CLOSE_NOWRITE,
     IN_CLOSE_WRITE,
     IN_CREATE,
@@ -35,6 +36,7 @@ from inotifier.exceptions import ConfigurationError
 __all__ = [
     "ALL_EVENTS",
     "EVENT_NAMES",
+    "IN_ATTRIB",
     "IN_CLOSE_WRITE",
     "IN_CREATE",
     "IN_DELETE",
@@ -45,6 +47,8 @@ __all__ = [
     "IN_MOVED_TO",
     "IN_ONLYDIR",
     "IN_OPEN",
+    "IN_Q_OVERFLOW",
+    "IN_UNMOUNT",
     "UNASKED",
     "Event",
     "join",
