@@ -36,10 +36,11 @@ class FilePoller(Poller):
       holds. That is logged once. What vanishes while it is listed is gone.
     * `url` may lead to a file, which is then all there is. What is missing is made, as a
       directory. If it is removed later, its files are gone, and whatever stands there again is
-      listed again.
+      listed again. If it is a mount point and is unmounted, that is a `SourceError` until it is
+      mounted again: nothing says that its files are gone.
 
-    Two changes of the same size within one tick of the clock for files (some milliseconds; not
-    since Linux 6.13) look the same if they come right before and after a call.
+    A call that finds files that have changed within the last milliseconds takes some itself: the
+    clock for the times of files ticks, and a change within the same tick would not show later.
 
     Args:
         url: the path of a directory or file, or a file URL.
@@ -58,6 +59,7 @@ class FilePoller(Poller):
     def __init__(self, url: Location, recurse: bool = False, *, initial: str = "ignore") -> None:
         self.path = path_of(url)
         self._unread: set[str] = set()
+        self._was_mounted = False
         make_missing(self.path)
         super().__init__(text_of(url), recurse, initial=initial)
 
@@ -68,12 +70,14 @@ class FilePoller(Poller):
             SourceError: `path` itself cannot be listed.
         """
         found = self._list()
+        found.settle()
         found.keep(self._known)
         self._report(found)
         return found.files
 
     def _list(self) -> Listing:
         found = Listing()
+        self._raise_unmounted()
         try:
             status = os.stat(self.path)
         except OSError as exc:
@@ -86,6 +90,15 @@ class FilePoller(Poller):
         if reason := found.unread.get(self.path):
             raise SourceError(_cannot("be read", self.path, reason)) from reason
         return found
+
+    def _raise_unmounted(self) -> None:
+        is_mounted = os.path.ismount(self.path)
+        if self._was_mounted and not is_mounted:
+            raise SourceError(
+                f"{printable(self.path)} is not mounted any more, so what is in it is unknown: "
+                "mount it again, or make another poller"
+            )
+        self._was_mounted = is_mounted
 
     def _report(self, found: Listing) -> None:
         """Log what cannot be read and could be before."""

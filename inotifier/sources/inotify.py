@@ -166,6 +166,7 @@ class INotifyPoller(FilePoller):
         for path in (*part.tops, *part.paths):
             found.look(path, recurse=self.recurse)
         self._look_at_further_names(found)
+        found.settle()
         before = self._known_of(part, found)
         found.keep(before)
         self._report(found)

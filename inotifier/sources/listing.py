@@ -5,9 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 from collections.abc import Iterable, Mapping
 
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+
+_CLOCK_REALTIME_COARSE = 5  # linux/time.h
+_LONGEST_TICK = 20_000_000
+_ROUNDS = 3
 
 
 State = tuple[int, int, int, int]
@@ -58,6 +63,8 @@ class Listing:
         self.files: dict[str, State] = {}
         self.untold: set[str] = set()
         self.unread: dict[str, OSError] = {}
+        self._young: set[str] = set()
+        self._since = _now()
 
     def look(self, path: str, *, recurse: bool) -> None:
         """Look at `path`; with `recurse`, list it if it is a directory."""
@@ -112,6 +119,29 @@ class Listing:
             )
             if status.st_nlink > 1:
                 self.untold.add(path)
+            if status.st_ctime_ns >= self._since:
+                self._young.add(path)
+
+    def settle(self) -> None:
+        """Look again at files that have just changed, so that their next change will show.
+
+        The clock for the times of files ticks (clock_getres(2) of
+        CLOCK_REALTIME_COARSE: some milliseconds): what changes twice within a tick has the same
+        times after both. So this waits for the next tick, at most a few times, if a file changes
+        on and on.
+        """
+        for _ in range(_ROUNDS):
+            # A time far ahead comes from another clock, and says nothing.
+            ahead = _now() + _LONGEST_TICK
+            young = [path for path in self._young if self.files[path][3] <= ahead]
+            self._young = set()
+            if not young:
+                return
+            _wait_for_tick()
+            self._since = _now()
+            for path in young:
+                del self.files[path]
+                self.look(path, recurse=False)
 
     def failed(self, path: str, exc: OSError) -> None:
         """Note that `path` was not to be looked at; what is gone is just not there."""
@@ -126,3 +156,14 @@ class Listing:
         for path, state in known.items():
             if path in unread:
                 self.files.setdefault(path, state)
+
+
+def _now() -> int:
+    """Return what the clock for the times of files says, in nanoseconds."""
+    return time.clock_gettime_ns(_CLOCK_REALTIME_COARSE)
+
+
+def _wait_for_tick() -> None:
+    now = _now()
+    while _now() == now:
+        time.sleep(0.0005)

@@ -1,16 +1,19 @@
 """What scripts get from pollers of files: the same from both, for whatever happens to files."""
 
+import ctypes
 import logging
 import mmap
 import os
 import shutil
 import socket
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from inotifier.sources import FilePoller, INotifyPoller, SourceError
-from tests.integration.notifier.elsewhere import as_nobody, open_to_all
+from tests.integration.notifier.elsewhere import as_nobody, in_a_child, open_to_all
 
 
 class Asked:
@@ -189,6 +192,63 @@ def test_reading_is_no_change(asked, root):
     asked()
     (root / "file").read_bytes()
     assert asked() == []
+
+
+_CLOCK_REALTIME_COARSE = 5
+_CLONE_NEWNS = 0x00020000
+
+
+def test_a_change_right_after_a_call_has_another_time(asked, root):
+    """The clock for the times of files ticks."""
+    for _ in range(20):
+        (root / "file").write_bytes(b"1")
+        asked()
+        assert time.clock_gettime_ns(_CLOCK_REALTIME_COARSE) > (root / "file").stat().st_ctime_ns
+
+
+def test_a_change_right_after_the_poller_is_made_has_another_time(polling, root):
+    (root / "file").write_bytes(b"1")
+    asked = polling()
+    (root / "file").write_bytes(b"2")
+    assert asked() == [("modified", "file")]
+
+
+def mount_ramfs(directory):
+    subprocess.run(["mount", "-t", "ramfs", "none", directory], check=True, capture_output=True)
+
+
+def on_ramfs(directory, act):
+    """Return what `act` returns while `directory` is a file system whose times only tick."""
+
+    def mount():
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.unshare(_CLONE_NEWNS):
+            raise OSError(ctypes.get_errno(), "unshare")
+        subprocess.run(["mount", "--make-rprivate", "/"], check=True, capture_output=True)
+        mount_ramfs(directory)
+
+    try:
+        in_a_child(lambda: None, mount)
+    except AssertionError:
+        pytest.skip("this machine lets nobody mount a ramfs here")
+    return in_a_child(act, mount)
+
+
+def test_no_change_is_missed_where_times_are_coarse(backend, tmp_path):
+    """As everywhere before Linux 6.13: two changes of the same size within one tick."""
+
+    def act():
+        file = tmp_path / "file"
+        missed = 0
+        with backend(tmp_path) as poller:
+            for number in range(30):
+                file.write_bytes(b"%02d" % number)
+                missed += not poller.get_new_events()
+                file.write_bytes(b"%02d" % (number + 50))
+                missed += not poller.get_new_events()
+        return missed
+
+    assert on_ramfs(tmp_path, act) == 0
 
 
 # Renames
@@ -593,6 +653,30 @@ def test_a_root_that_cannot_be_made_is_refused(backend, root):
     (root / "link").symlink_to("nowhere")
     with pytest.raises(SourceError, match="link cannot be made: File exists"):
         backend(root / "link")
+
+
+def test_of_a_root_that_is_not_mounted_any_more_nothing_is_known_to_be_gone(backend, tmp_path):
+    def act():
+        for name in "ab":
+            (tmp_path / name).write_bytes(b"1")
+        with backend(tmp_path) as poller:
+            asked = Asked(poller, tmp_path)
+            answers = [asked()]
+            subprocess.run(["umount", tmp_path], check=True)
+            for _ in range(2):
+                with pytest.raises(SourceError, match="is not mounted any more"):
+                    asked()
+            mount_ramfs(tmp_path)
+            (tmp_path / "b").write_bytes(b"12")
+            answers.append(asked())
+            (tmp_path / "c").touch()
+            return [*answers, asked()]
+
+    assert on_ramfs(tmp_path, act) == [
+        [],
+        [("deleted", "a"), ("modified", "b")],
+        [("created", "c")],
+    ]
 
 
 # Names
