@@ -9,13 +9,24 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import arrivals, cost, filters, latency, moves, nested, rate, recovery, setup
+from benchmarks import (
+    arrivals,
+    cost,
+    filters,
+    latency,
+    moves,
+    nested,
+    polling,
+    rate,
+    recovery,
+    setup,
+)
 from benchmarks.harness import Case, PeerFailed, Results, Series
 from benchmarks.report import report
 
 BENCHMARKS = {
     module.BENCHMARK.name: module.BENCHMARK
-    for module in (cost, filters, rate, latency, setup, nested, moves, arrivals, recovery)
+    for module in (cost, filters, rate, latency, setup, nested, moves, arrivals, recovery, polling)
 }
 
 

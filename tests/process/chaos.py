@@ -49,7 +49,7 @@ def append(name, event):
     path = settings.BASE_DIR / "log" / name
     fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
-        os.write(fd, line.encode() + b"\\n")
+        os.write(fd, b"\\n" + line.encode() + b"\\n")  # apart from one that a kill has torn
         os.fsync(fd)
     finally:
         os.close(fd)
@@ -159,6 +159,7 @@ class Chaos:
         self._random = random.Random(seed)
         self._files, self._seconds = files, seconds
         self._report = Report(seed, directory)
+        self._torn = 0  # lines whose writing was cut by a kill
 
     def run(self) -> Report:
         """Do it, and check what came of it."""
@@ -239,12 +240,18 @@ class Chaos:
         self._check_missed("events", files, names, events)
         self._check_doubles(ready, set(journal["remade"]))
         self._check_log()
+        if self._torn > len(self._report.kills):
+            self._report.faults.append(f"{self._torn} lines of the receivers are torn")
 
     def _delivered(self, name: str) -> list[Delivered]:
         lines = (self._project.directory / "log" / name).read_text().splitlines()
         found = []
-        for line in lines:
-            path, state, *rest = json.loads(line)
+        for line in filter(None, lines):
+            try:
+                path, state, *rest = json.loads(line)
+            except ValueError:
+                self._torn += 1
+                continue
             found.append(Delivered(path, state and tuple(state), *rest))
         return found
 
