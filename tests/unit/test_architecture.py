@@ -30,6 +30,7 @@ OUTSIDE = {
     "redis": {"bridge"},
     "celery": {"bridge"},
     "fsspec": {"sources"},
+    "keystoneauth1": {"sources"},
     "swiftclient": {"sources"},
 }
 DJANGO = {"django", "asgiref"}  # asgiref is a part of Django under a name of its own

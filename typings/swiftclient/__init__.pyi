@@ -1,0 +1,3 @@
+from .client import Connection as Connection
+
+__all__ = ["Connection"]
