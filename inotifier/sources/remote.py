@@ -1,0 +1,275 @@
+"""Everything that fsspec speaks: object stores, file servers, and what else has a URL."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from inotifier.sources.base import Poller, SourceError
+from inotifier.sources.credentials import Address, hide, read_address
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+# Those of places that can be listed and whose libraries are about; fsspec may know more, for
+# `register_poller`.
+SCHEMES = (
+    "abfs",
+    "abfss",
+    "adl",
+    "az",
+    "ftp",
+    "gcs",
+    "gs",
+    "hdfs",
+    "memory",
+    "oci",
+    "oss",
+    "s3",
+    "s3a",
+    "sftp",
+    "smb",
+    "ssh",
+    "webdav",
+    "webhdfs",
+)
+
+# Where directories are nothing but what names begin with. There, `find` is one flat listing that
+# fails when it fails; elsewhere, fsspec's leaves out the directories that it cannot list.
+_FLAT = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory"}
+# There, what stands before the "@" is the container.
+_NO_USER = {"abfs", "abfss"}
+# What the libraries call a user and a password; the others call them so.
+_WHO = {
+    "s3": ("key", "secret"),
+    "s3a": ("key", "secret"),
+    "webhdfs": ("user", "password"),
+}
+_SECRET = re.compile("key|secret|token|pass|cred|sas|sign|connection_string|auth", re.IGNORECASE)
+
+# What the libraries call that which is another when a file has changed.
+_MARKS = (
+    "ETag",
+    "etag",
+    "content_md5",
+    "md5Hash",
+    "checksum",
+    "generation",
+    "size",
+    "LastModified",
+    "last_modified",
+    "last_write_time",
+    "mtime",
+    "modified",
+    "modify",
+    "updated",
+    "created",
+)
+
+Info = Mapping[str, Any]
+
+
+class FsspecPoller(Poller):
+    """Tells which files of a place that fsspec can list are created, modified or deleted.
+
+    The subject is the URL without user and password, and with the file's path below it, as it is.
+    A file is modified when what its place tells of it is: ETag, checksum, size, time.
+
+    Args:
+        url: of a directory, a bucket, a part of a bucket, or a file. A user and a password in it
+            are to be quoted.
+        recurse: True for what is in directories below as well.
+        initial: as for every poller.
+        options: keyword arguments for the library that fsspec takes for this scheme, such as its
+            credentials. They come before those of the URL; with neither, the library looks for
+            some where it always does.
+        timeout: seconds until a listing that does not come is given up.
+
+    Raises:
+        SourceError: the place cannot be listed, or a library for it is not installed.
+        ValueError: the URL or an argument is not as above.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        recurse: bool = False,
+        *,
+        initial: str = "ignore",
+        options: Mapping[str, Any] | None = None,
+        timeout: float = 60,
+    ) -> None:
+        address = read_address(url)
+        self._flat = address.scheme in _FLAT
+        if address.scheme in _NO_USER:
+            self._options, public = dict(options or {}), url
+        else:
+            self._options, public = {**_who(address), **(options or {})}, address.public
+        self._secrets = [address.password or "", *_secrets(self._options)]
+        self._timeout = timeout
+        self._files: AbstractFileSystem | None = None
+        self._root = ""
+        self._asking: threading.Thread | None = None
+        super().__init__(public, recurse, initial=initial)
+
+    def listing(self) -> Mapping[str, Hashable]:
+        """Return what is told of every file."""
+        try:
+            infos = self._ask_again_if_idle()
+        except Exception as exc:  # whatever the libraries and theirs raise
+            problem = self._problem(exc)
+            self._disconnect()
+            # The exceptions of some libraries hold what they were called with.
+            raise SourceError(f"{self.url} cannot be listed: {problem}") from None
+        base = self.url if self.url.endswith("/") else f"{self.url}/"
+        root = f"{self._root}/"
+        return {
+            self.url if name == self._root else base + name.removeprefix(root): _state(info)
+            for name, info in infos.items()
+        }
+
+    def _ask_again_if_idle(self) -> dict[str, Info]:
+        """List; a second time if the connection is an old one, which the server may have ended."""
+        if self._files is not None:
+            try:
+                return self._ask()
+            except _NoAnswer:
+                raise
+            except Exception:
+                self._disconnect()
+        return self._ask()
+
+    def _ask(self) -> dict[str, Info]:
+        """List in a thread: not every library has a time-out for every call.
+
+        Raises:
+            _NoAnswer: it has not come in time, or an earlier one still has not.
+        """
+        if self._asking is not None and self._asking.is_alive():
+            raise _NoAnswer("an earlier listing has not ended yet")
+        answer: SimpleQueue[dict[str, Info] | Exception] = SimpleQueue()
+
+        def ask() -> None:
+            try:
+                answer.put(self._list())
+            except Exception as exc:
+                answer.put(exc)
+
+        self._asking = threading.Thread(target=ask, name=f"listing {self.url}", daemon=True)
+        self._asking.start()
+        try:
+            result = answer.get(timeout=self._timeout)
+        except Empty:
+            raise _NoAnswer(f"no answer within {self._timeout:g} s") from None
+        self._asking.join()
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    def _list(self) -> dict[str, Info]:
+        files = self._files = self._files or self._open()
+        files.invalidate_cache()
+        if self.recurse:
+            found = files.find(self._root, detail=True) if self._flat else self._walk(files)
+        else:
+            found = _by_name(self._top(files))
+        return {
+            name: info
+            for name, info in found.items()
+            if info.get("type") != "directory" and not name.endswith("/")
+        }
+
+    def _open(self) -> AbstractFileSystem:
+        try:
+            from fsspec.core import url_to_fs
+        except ImportError as exc:
+            raise _Missing("it needs fsspec: pip install 'django-inotifier[remote]'") from exc
+        # An instance of its own: others may be used, and closed, by other threads.
+        files, root = url_to_fs(self.url, skip_instance_cache=True, **self._options)
+        self._root = root.rstrip("/")
+        return files
+
+    def _top(self, files: AbstractFileSystem) -> list[Info]:
+        try:
+            return _ls(files, self._root or "/")
+        except FileNotFoundError:
+            if not self._flat:
+                raise
+            # Nothing begins like that, or the bucket is missing. This knows which, and lists no
+            # more than was found.
+            return list(files.find(self._root, detail=True).values())
+
+    def _walk(self, files: AbstractFileSystem) -> dict[str, Info]:
+        found = {}
+        directories = [self._root or "/"]
+        while directories:
+            for name, info in _by_name(_ls(files, directories.pop())).items():
+                found[name] = info
+                if info["type"] == "directory":
+                    directories.append(name)
+        return found
+
+    def _problem(self, exc: Exception) -> str:
+        if isinstance(exc, (_NoAnswer, _Missing)):
+            return str(exc)
+        if isinstance(exc, FileNotFoundError):
+            return "there is no such place"
+        return hide(f"{type(exc).__name__}: {exc}", self._secrets)
+
+    def close(self) -> None:
+        """Give back what is open; a second call does nothing."""
+        super().close()
+        self._disconnect()
+
+    def _disconnect(self) -> None:
+        """Forget the connection, which ends it; the next listing makes another one."""
+        self._files = None
+
+
+class _NoAnswer(Exception):
+    """The place has not answered in time."""
+
+
+class _Missing(Exception):
+    """A library is not installed."""
+
+
+def _ls(files: AbstractFileSystem, directory: str) -> list[Info]:
+    """Return what is in `directory`.
+
+    Raises:
+        OSError, and what the library raises: it cannot be told.
+    """
+    infos: list[Info] = [*files.ls(directory, detail=True)]
+    # fsspec tells some errors of FTP as an empty directory, which alone it does not remember.
+    if not infos and files.protocol == "ftp" and directory not in files.dircache:
+        raise OSError(f"the server does not list {directory}")
+    return infos
+
+
+def _by_name(infos: Iterable[Info]) -> dict[str, Info]:
+    return {info["name"]: info for info in infos}
+
+
+def _state(info: Info) -> Hashable:
+    return tuple(str(info[mark]) for mark in _MARKS if info.get(mark) is not None)
+
+
+def _who(address: Address) -> dict[str, str]:
+    """Return the user and the password of the URL, as the library wants them."""
+    names = _WHO.get(address.scheme, ("username", "password"))
+    parts = zip(names, (address.user, address.password), strict=True)
+    return {name: unquote(part) for name, part in parts if part is not None}
+
+
+def _secrets(options: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the values in `options` that nobody else should read, to judge by their names."""
+    for name, value in options.items():
+        if isinstance(value, Mapping):
+            yield from _secrets(value)
+        elif isinstance(value, str) and _SECRET.search(name):
+            yield value
