@@ -67,7 +67,7 @@ $(VENV)/.run: pyproject.toml | $(VENV)/pyvenv.cfg
 	@touch $@
 
 $(VENV)/.test: pyproject.toml | $(VENV)/pyvenv.cfg
-	$(install) --editable '.[test]' $(django)
+	$(install) --editable '.[test,test-remote]' $(django)
 	@touch $@
 
 $(VENV)/.lint: pyproject.toml | $(VENV)/pyvenv.cfg
