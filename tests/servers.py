@@ -66,7 +66,10 @@ def server(command: list[str], port: int, log: Path) -> Iterator[subprocess.Pope
             [sys.executable, *command], stdout=output, stderr=output, cwd=ROOT, env=environment
         )
     try:
-        wait_for(lambda: _listens(port), 60, f"{command} on port {port}; see {log}")
+        name = f"{command} on port {port}; see {log}"
+        wait_for(lambda: _listens(port) or process.poll() is not None, 60, name)
+        if process.poll() is not None:
+            pytest.fail(f"{command} ended with {process.returncode}; see {log}")
         yield process
     finally:
         process.terminate()

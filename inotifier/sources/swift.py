@@ -30,13 +30,14 @@ class SwiftPoller(Poller):
 
     Args:
         url: `swift://user+tenant:password@host:port/path?container`, where the path is that of the
-            authentication; swifts: or swts: for https. What is special in a URL is to be quoted.
-        recurse: nothing; a container has no directories, and all its objects are told.
+            authentication; `swifts:` or `swts:` for https. What is special in a URL is to be
+            quoted, a "+" in the user as well.
+        recurse: changes nothing; a container has no directories, and all its objects are told.
         initial: as for every poller.
         auth_version: of the authentication; 3 and 2 are Keystone's, 1 is Swift's own.
         options: what Keystone needs besides: `user_domain_name` and `project_domain_name` (or
             `..._id`; "default" by default), `region_name`, `endpoint_type`.
-        timeout: seconds until a call that is not answered is given up.
+        timeout: seconds until a call that is not answered is given up; it is tried once more.
 
     Raises:
         SourceError: the container cannot be listed, or python-swiftclient is not installed.
@@ -173,6 +174,8 @@ def _keystone(
         from keystoneauth1.identity import v2, v3
     except ImportError as exc:
         raise _missing() from exc
+    if not account.tenant:
+        raise ValueError(f"Keystone needs a tenant: the URL should be of the form {_FORM}")
     plugin: v2.Password | v3.Password
     if auth_version == 3:
         plugin = v3.Password(

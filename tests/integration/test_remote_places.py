@@ -377,10 +377,11 @@ class TestFTP:
         (directory / "new").write_text("1")
         assert poller.get_new_events() == [(f"{public}/new", "created")]
 
-    def test_a_directory_that_goes_is_an_error_until_it_is_back(self, place, make):
+    @pytest.mark.parametrize("recurse", [False, True])
+    def test_a_directory_that_goes_is_an_error_until_it_is_back(self, place, make, recurse):
         url, public, directory = place
         (directory / "one").write_text("1")
-        poller = make(url, True)
+        poller = make(url, recurse)
         away = directory.rename(directory.with_name("away"))
         with pytest.raises(SourceError, match="there is no such place"):
             poller.get_new_events()
@@ -408,6 +409,14 @@ def test_a_library_that_is_missing_is_named(make):
     need("fsspec")
     message, _ = failure(make, "gs://bucket/in")
     assert "gcsfs" in message
+
+
+def test_a_container_of_azure_is_no_user(make):
+    need("fsspec")
+    url = "abfs://container@account.dfs.core.windows.net/in"
+    message, _ = failure(make, url)
+    assert message.startswith(f"{url} cannot be listed: ")
+    assert "adlfs" in message
 
 
 def test_an_unknown_scheme_is_an_error(make):

@@ -84,6 +84,14 @@ def test_there_are_three_versions_of_the_authentication():
         SwiftPoller(SWIFT_URL, auth_version=4)
 
 
+@pytest.mark.parametrize("version", [2, 3])
+def test_keystone_needs_a_tenant(version):
+    pytest.importorskip("swiftclient")
+    with pytest.raises(ValueError, match="Keystone needs a tenant") as caught:
+        SwiftPoller("swift://user:hush-hush@host/?container", auth_version=version)
+    assert "hush" not in str(caught.value)
+
+
 @pytest.mark.parametrize("missing", ["swiftclient", "keystoneauth1"])
 def test_what_a_swift_container_needs_is_named(monkeypatch, missing):
     monkeypatch.setitem(sys.modules, missing, None)
