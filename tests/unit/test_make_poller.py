@@ -74,7 +74,7 @@ def test_further_arguments_reach_the_class(tmp_path):
 
 def test_an_unknown_scheme():
     registered(Nowhere)
-    expected = "no poller for gopher:// URLs; known schemes are file, test"
+    expected = r"no poller for gopher:// URLs; known schemes are .*\bfile, .*\btest\b"
     for _ in range(2):
         with pytest.raises(ValueError, match=expected):
             make_poller("gopher://host/")
