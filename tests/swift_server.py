@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.servers import free_ports, need, server, unavailable
+import pytest
+
+from tests.servers import free_ports, need, server
 from tests.waiting import wait_for
 
 BIN = Path(sys.executable).parent
@@ -121,7 +123,7 @@ def _check(directory: Path) -> None:
     try:
         os.setxattr(directory, "user.swift", b"")
     except OSError as error:
-        unavailable(f"Swift needs extended attributes, which {directory} does not have: {error}")
+        pytest.skip(f"Swift needs extended attributes, which {directory} does not have: {error}")
 
 
 def _configure(directory: Path) -> tuple[Path, dict[str, int]]:
