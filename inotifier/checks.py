@@ -1,4 +1,4 @@
-"""`manage.py check`: the problems that `watches.py` finds, in Django's form."""
+"""`manage.py check`: the problems that `inotifier.watches` finds, in Django's form."""
 
 from __future__ import annotations
 

@@ -780,8 +780,8 @@ def test_every_id_has_a_test():
     package = Path(watches.__file__).parent
     used = {
         id
-        for module in ("watches.py", "checks.py")
-        for id in re.findall(r"E\d{3}", (package / module).read_text(encoding="utf-8"))
+        for module in (*package.glob("*.py"), package.with_name("checks.py"))
+        for id in re.findall(r"E\d{3}", module.read_text(encoding="utf-8"))
     }
     here = Path(__file__).read_text(encoding="utf-8")
     assert used == {f"E{number:03}" for number in range(1, 16)}

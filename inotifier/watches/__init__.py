@@ -1,0 +1,22 @@
+"""Entries of INOTIFIER_WATCH_PATHS: read in every accepted form, and what is wrong with them.
+
+Every problem is found here, once. `manage.py check` shows it, and `inotifier_start` raises it.
+"""
+
+from inotifier.watches.entry import read_entry
+from inotifier.watches.problems import FORMS, SHAPE, Problem
+from inotifier.watches.setting import inspect_settings, load
+from inotifier.watches.watch import ALL_EVENTS_SIGNALER, Entry, Processor, Watch
+
+__all__ = [
+    "ALL_EVENTS_SIGNALER",
+    "FORMS",
+    "SHAPE",
+    "Entry",
+    "Problem",
+    "Processor",
+    "Watch",
+    "inspect_settings",
+    "load",
+    "read_entry",
+]

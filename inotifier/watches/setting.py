@@ -1,0 +1,87 @@
+"""INOTIFIER_WATCH_PATHS as a whole: read once, and told what is wrong with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+
+from inotifier.conf import conf
+from inotifier.exceptions import ConfigurationError
+from inotifier.watches.advice import advice_on, repeated
+from inotifier.watches.entry import make_entry
+from inotifier.watches.problems import FORMS, SHAPE, Problem, Unusable
+from inotifier.watches.watch import Entry, Watch
+
+
+def load() -> list[Entry]:
+    """Return the entries of INOTIFIER_WATCH_PATHS, ready to be watched.
+
+    Raises:
+        ConfigurationError: with the message and hint of the first fatal problem.
+    """
+    entries, problems = inspect_settings()
+    for problem in problems:
+        if problem.fatal:
+            raise ConfigurationError(f"{problem.message}\n{problem.hint}")
+    return entries
+
+
+def inspect_settings() -> tuple[list[Entry], list[Problem]]:
+    """Return the usable entries, and every problem found on the way."""
+    problems = [*_setting_problems()]
+    try:
+        raw_entries = _materialized(conf.watch_paths)
+    except Unusable as exc:
+        return [], [*problems, exc.problem]
+    except Exception as exc:  # a generator of the user's that raises
+        hint = f"Reading it raised {exc!r}."
+        return [], [*problems, Problem(id="inotifier.E002", message=SHAPE, hint=hint)]
+    entries = []
+    for number, raw in enumerate(raw_entries, 1):
+        try:
+            entries.append(make_entry(raw, number))
+        except Unusable as exc:
+            problems.append(exc.problem)
+    problems += repeated(entries)
+    if not any(problem.fatal for problem in problems):
+        problems += advice_on(entries)
+    return entries, problems
+
+
+def _setting_problems() -> Iterator[Problem]:
+    for name in _CHECKED_SETTINGS:
+        try:
+            getattr(conf, name)
+        except ConfigurationError as exc:
+            yield Problem(id="inotifier.E012", message=str(exc), hint="Change it or leave it out.")
+
+
+_CHECKED_SETTINGS = (
+    "project_path",
+    "pid_file",
+    "state_dir",
+    "daemon_stdout",
+    "daemon_stderr",
+    "working_directory",
+    "umask",
+    "owner",
+    "shutdown_timeout",
+    "catch_up",
+    "workers",
+    "queue_size",
+    "retries",
+    "retry_delay",
+)
+
+
+def _materialized(value: object) -> list[object]:
+    if not value:
+        raise Unusable("E001", "Missing/empty setting INOTIFIER_WATCH_PATHS", FORMS)
+    if isinstance(value, (str, bytes, os.PathLike, Mapping, Watch)) or not isinstance(
+        value, Iterable
+    ):
+        raise Unusable("E002", SHAPE, f"It is {value!r}, which is not an iterable of entries.")
+    entries = list(value)
+    if not entries:
+        raise Unusable("E001", "Missing/empty setting INOTIFIER_WATCH_PATHS", FORMS)
+    return entries
