@@ -152,34 +152,35 @@ class Books:
         self.record(pathname, seen)
 
     def delivered(
-        self, event: Event, status: os.stat_result | None, *, is_done: bool = True
+        self, event: Event, status: os.stat_result | None, *, is_done: bool | None = None
     ) -> None:
         """Record that `event` was delivered, or had not to be.
 
         Args:
             event: one of `TOLD`.
             status: what `look` gave before.
-            is_done: False if the processor waits for more about its file.
+            is_done: whether the processor waits for nothing more about its file; None if it does
+                not say.
         """
         mask = event.mask
         if status is None or mask & NEEDED:
             self._moved(event, status, is_done=is_done)
             return
         if mask & IN_CLOSE_WRITE:
-            complete = is_done
-            if not is_done:  # for what it waits may be told of a directory above
+            complete = is_done is not False
+            if not complete:  # for what it waits may be told of a directory above
                 self.note_astray(event.pathname)
             elif self.astray:
                 self._pop_astray(event.pathname)
         elif status is self._recorded:
             return  # of one look, another event tells nothing new unless it is the end
         else:
-            complete = is_done and self.is_complete(event.pathname, status)
+            complete = is_done is not False and self.is_complete(event.pathname, status)
         self._recorded = status
         path = self._place(event.pathname) if self._detours else event.pathname
         self.ledger.record(path, Seen.of(status, complete))
 
-    def _moved(self, event: Event, status: os.stat_result | None, *, is_done: bool) -> None:
+    def _moved(self, event: Event, status: os.stat_result | None, *, is_done: bool | None) -> None:
         """Record what came, went, or is not there any more when its event is delivered."""
         mask = event.mask
         if event.dir and mask & NEEDED:
@@ -195,7 +196,7 @@ class Books:
         elif mask & IN_MOVED_TO:
             self.record(event.pathname, self._seen_there(event, status, is_done=is_done))
 
-    def _seen_there(self, event: Event, status: os.stat_result, *, is_done: bool) -> Seen:
+    def _seen_there(self, event: Event, status: os.stat_result, *, is_done: bool | None) -> Seen:
         """Return what is told of the file that was renamed.
 
         If it has changed since it was told of under its old name, events of that are to come.
@@ -203,8 +204,8 @@ class Books:
         with self._lock:
             before = self._moving.pop(event.cookie, None)
         if before is None or event.dir:
-            return Seen.of(status, is_done)
-        return before if is_done else before._replace(complete=False)
+            return Seen.of(status, is_done is not False)
+        return before if is_done is None else before._replace(complete=is_done)
 
     def forget(self, path: str) -> None:
         """Record that nothing is at `path`, and that nobody need be told."""

@@ -317,6 +317,18 @@ def test_a_file_that_settles_when_the_daemon_stops_is_sent_after_the_next_start(
         assert inbox.sent == ["file"]
 
 
+@pytest.mark.parametrize("is_read_before", [True, False])
+def test_a_file_that_got_its_name_last_is_not_sent_again_after_a_restart(inbox, is_read_before):
+    running = inbox.start(state=True)
+    inbox.write("file.part")
+    if is_read_before:
+        running.sync()
+    (inbox.inside / "file.part").rename(inbox.inside / "file")
+    running.stop()
+    inbox.start(state=True).stop()
+    assert inbox.sent == ["file"]
+
+
 def test_a_file_is_written_while_the_daemon_starts(inbox, ready):
     inbox.start(state=True).stop()
     with (inbox.inside / "file").open("w") as file:
