@@ -199,8 +199,8 @@ class State:
                 self.path,
             )
         if self._trouble:
-            self._trouble = ""
             logger.info("the state %s is written again", self.path)
+            self._trouble = ""
 
     # Faults. All of it with `_writing` held.
 

@@ -176,6 +176,7 @@ class Reloads(NamedTuple):
 
 
 def view(project: Project) -> View:
+    project.caught_up()  # which opens directories
     return View(
         project.pid, project.pid_file.stat().st_ino, project.descriptors(), project.threads()
     )
