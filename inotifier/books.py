@@ -17,7 +17,7 @@ from inotifier.events import (
     IN_MOVED_TO,
     Event,
 )
-from inotifier.state import AnyLedger, Seen
+from inotifier.state import AnyLedger, Seen, Unreadable
 from inotifier.writers import Writers, writers_of
 
 NEEDED = IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO
@@ -74,6 +74,13 @@ class Books:
     def known(self, pathname: str) -> Seen | None:
         """Return what is recorded of a path."""
         return self.ledger.get(self._place(pathname))
+
+    def _known_by_now(self, pathname: str) -> Seen | None:
+        """Return the same, None as well if the state cannot be read."""
+        try:
+            return self.known(pathname)
+        except Unreadable:
+            return None
 
     def record(self, pathname: str, seen: Seen | None) -> None:
         """Record a path as `seen`, or with None that it is gone."""
@@ -186,7 +193,7 @@ class Books:
         if event.dir and mask & NEEDED:
             self._directory(event)
         elif mask & IN_MOVED_FROM:
-            self._remember(event.cookie, self.known(event.pathname))
+            self._remember(event.cookie, self._known_by_now(event.pathname))
         if status is None and not mask & _LEAVING:
             self.note_astray(event.pathname)
         else:

@@ -183,22 +183,11 @@ class Handler:
                     self._loops.note(event)
         if books is not None:
             event.src_pathname = source
-            self._record(books, event, look)
-        return None
-
-    def _record(self, books: Books, event: Event, look: os.stat_result | None) -> None:
-        gathering = self._gathering
-        try:
-            if gathering is None:
+            if self._gathering is None:
                 books.delivered(event, look)
-                return
-            books.delivered(event, look, is_done=gathering.is_done_with(event.pathname))
-            for path, (inode, size, mtime_ns) in gathering.take_told(event):
-                books.record_told(path, Seen(inode, size, mtime_ns, stat.S_IFREG, complete=True))
-        except Exception:  # what is wrong with the state must not end the delivery
-            logger.exception(
-                "cannot keep that %s was delivered; it may be told again", printable(event.pathname)
-            )
+            else:
+                _record(self._gathering, books, event, look)
+        return None
 
     def _shows(self, filter: PathFilter, event: Event) -> bool:
         """Tell whether the processor gets `event`."""
@@ -268,3 +257,12 @@ def _brief(gathering: Gathering, books: Books, event: Event, status: os.stat_res
         gathering.expect_end(event.pathname)
     elif status is not None and books.is_told(event, status):
         gathering.take_as_told(event, status)
+
+
+def _record(
+    gathering: Gathering, books: Books, event: Event, status: os.stat_result | None
+) -> None:
+    """Record what was delivered, and what the processor has told of besides."""
+    books.delivered(event, status, is_done=gathering.is_done_with(event.pathname))
+    for path, (inode, size, mtime_ns) in gathering.take_told(event):
+        books.record_told(path, Seen(inode, size, mtime_ns, stat.S_IFREG, complete=True))

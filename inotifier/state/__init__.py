@@ -7,8 +7,8 @@ first of them at the latest; what is not written when the process is killed is d
 from inotifier.state.ledger import Ledger
 from inotifier.state.memory import MemoryLedger
 from inotifier.state.seen import Seen
-from inotifier.state.state import State
+from inotifier.state.state import State, Unreadable
 
 AnyLedger = Ledger | MemoryLedger
 
-__all__ = ["AnyLedger", "Ledger", "MemoryLedger", "Seen", "State"]
+__all__ = ["AnyLedger", "Ledger", "MemoryLedger", "Seen", "State", "Unreadable"]

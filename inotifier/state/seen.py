@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
+from operator import attrgetter
 from typing import NamedTuple
 
 HALF, WHOLE = 1 << 63, 1 << 64
+_LOWEST = -HALF
+
+_fields = attrgetter("st_ino", "st_size", "st_mtime_ns", "st_mode")
 
 _KIND = 0o170000
 """Those bits of a mode that stat.S_IFMT gives."""
@@ -37,12 +41,11 @@ class Seen(NamedTuple):
     @classmethod
     def of(cls, status: os.stat_result, complete: bool = True) -> Seen:
         """Return what `status` says."""
-        mtime_ns = status.st_mtime_ns
-        if not -HALF <= mtime_ns < HALF:  # utime(2) takes years far beyond 2262
+        inode, size, mtime_ns, mode = _fields(status)
+        if mtime_ns >= HALF or mtime_ns < _LOWEST:  # utime(2) takes years far beyond 2262
             mtime_ns = signed(mtime_ns)
-        kind = status.st_mode & _KIND
         # As the constructor does, in half the time: this is called for most events.
-        return tuple.__new__(cls, (status.st_ino, status.st_size, mtime_ns, kind, complete))
+        return tuple.__new__(cls, (inode, size, mtime_ns, mode & _KIND, complete))
 
     @property
     def identity(self) -> tuple[int, int, int, int]:
