@@ -41,16 +41,16 @@ Judge = Callable[[str, str], bool]
 
 
 def ours(**options: Any) -> Judge:
-    """Return `PathFilter.judge`, with what it is given made as cheaply as can be."""
+    """Return `PathFilter.lets_through`, with what it is given made as cheaply as can be."""
     from inotifier.events import Event
     from inotifier.filters import PathFilter
 
-    judge = PathFilter(ROOT, **options).judge
+    lets_through = PathFilter(ROOT, **options).lets_through
     event = Event(mask=IN_CLOSE_WRITE)
 
     def passes(directory: str, name: str) -> bool:
         event.pathname = f"{directory}/{name}"
-        return judge(event) is not None
+        return lets_through(event)
 
     return passes
 
