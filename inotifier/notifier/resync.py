@@ -263,10 +263,12 @@ class _Crawl:
 
     def _is_alias(self, node: Node, path: bytes, *, link: bool) -> bool:
         """Tell whether `path` is a second name of `node`, whose place in the tree is as good."""
-        if node.parent is None:
+        place = self._keeper.disk_path(node)
+        # The same name is none: the tree has yet to learn that a directory above has moved.
+        if node.parent is None or place == path:
             return False
         try:
-            standing = os.stat(self._keeper.disk_path(node), follow_symlinks=link)
+            standing = os.stat(place, follow_symlinks=link)
             return os.path.samestat(standing, os.stat(path))
         except OSError:
             return False

@@ -196,6 +196,16 @@ def test_one_change_is_lost_and_one_follows(lossy, grown, outside, what, second)
     lossy.check(subscription)
 
 
+def test_directories_that_are_exchanged_with_those_below_them(lossy, root):
+    """On the way there are two of one path: as it was before the loss, and as it is."""
+    plant(root, "a/a/a", "b/a/a", "c/a/a")
+    subscription = lossy.drive.watch(root, ALL_EVENTS, **TREE)
+    with lossy.losing():
+        swap(root / "c" / "a", root / "a" / "a")
+        swap(root / "a" / "a" / "a", root / "c" / "a" / "a")
+    lossy.check(subscription)
+
+
 @pytest.mark.parametrize("after", range(1, 60, 3))
 @pytest.mark.parametrize(
     "what", ["rename", "swap", "move out", "invert", "into a new one", "move in"]
