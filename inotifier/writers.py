@@ -14,19 +14,21 @@ class Writers(enum.Enum):
     NONE = enum.auto()
     SOME = enum.auto()
     UNKNOWN = enum.auto()
+    GONE = enum.auto()
 
 
 def writers_of(path: bytes) -> Writers:
     """Tell whether somebody has the regular file at `path` open for writing.
 
     The kernel refuses a read lease (EAGAIN) while somebody has. It gives one only to the owner
-    of the file or to a holder of CAP_LEASE, and not on every file system: UNKNOWN then.
+    of the file or to a holder of CAP_LEASE, and not on every file system: UNKNOWN then. GONE is
+    not NONE: a file that is not at `path` may be written at another.
     """
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY
     try:
         fd = os.open(path, flags)
-    except FileNotFoundError:
-        return Writers.NONE
+    except (FileNotFoundError, NotADirectoryError):
+        return Writers.GONE
     except OSError:
         return Writers.UNKNOWN
     try:

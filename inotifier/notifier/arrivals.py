@@ -14,6 +14,7 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from pyinotify import (
@@ -47,13 +48,17 @@ _QUIET = 0.2
 class _Name:
     """A name that the listing showed.
 
-    `complete` is True while nothing says that its content may still come, or came, by events.
+    `complete` is True while nothing says that its content may still come, or came, by events, and
+    `in_doubt` while that is still to be judged: by what has become of the file with the status
+    `before`, or of the one that was not there at the path `missing`.
     """
 
     complete: bool
+    in_doubt: bool = False
     created: bool = True
     renamed: bool = False
     before: os.stat_result | None = None
+    missing: bytes | None = None
 
 
 @dataclass(eq=False)
@@ -89,7 +94,7 @@ class Arrivals:
         self._held: dict[int, _Held] = {}
         self._open: list[_Listing] = []
         self._behind: dict[int, list[_Listing]] = {}
-        self._doubtful: list[tuple[float, int, bytes]] = []
+        self._doubtful: dict[tuple[int, bytes], float] = {}
 
     @property
     def fence_ready(self) -> int | None:
@@ -124,6 +129,7 @@ class Arrivals:
             emit(batch, creates, node.wd, mask, text, now, synthetic=REASON)
             name = held.names[item.name] = _Name(complete=False)
             if closes and item.is_file(follow_symlinks=False):
+                name.complete = True
                 self._judge(name, item.path)
 
     def announce_root(self, node: Node, path: bytes, batch: Batch) -> None:
@@ -142,13 +148,24 @@ class Arrivals:
 
     @staticmethod
     def _judge(name: _Name, path: bytes) -> None:
+        """Look whether the file is being written, or note that this cannot be told yet."""
+        before, name.before = name.before, None
+        missing, name.missing = name.missing, None
         writers = writers_of(path)
-        name.complete = writers is not Writers.SOME
         if writers is Writers.UNKNOWN:
             try:
                 name.before = os.stat(path, follow_symlinks=False)
             except OSError:
-                name.complete = False
+                writers = Writers.GONE
+            else:
+                name.in_doubt = before is None or not _same(before, name.before)
+        elif writers is not Writers.GONE:
+            name.complete = writers is Writers.NONE
+            name.in_doubt = False
+        if writers is Writers.GONE:
+            # A directory above may have moved, which is yet to be read.
+            name.missing = path
+            name.complete = name.in_doubt = path != missing
 
     def expect_own_listing(self, parent: Node, name: bytes) -> None:
         """Swallow the events that our listing of `name` causes in `parent`."""
@@ -249,18 +266,26 @@ class Arrivals:
 
     def _complete_all(self, node: Node, held: _Held, batch: Batch) -> None:
         """Complete the files of the directory `node` that the kernel has not mentioned."""
-        places = self._keeper.hot(node).places
-        doubtful = {}
-        for raw, name in held.names.items():
-            if not name.complete:
-                continue
-            if name.before is not None:
-                doubtful[raw] = name
+        path = self._keeper.disk_path(node)
+        for raw, name in list(held.names.items()):
+            if name.missing is not None:
+                self._judge(name, os.path.join(path, raw))
+            self._conclude(node, held, raw, batch)
+        self.close()
+
+    def _conclude(self, node: Node, held: _Held, raw: bytes, batch: Batch) -> None:
+        """Complete a file, or forget it, unless it is still in doubt."""
+        name = held.names[raw]
+        if name.complete and name.in_doubt:
+            if name.missing is None:
+                self._doubtful.setdefault((node.wd, raw), time.monotonic() + _QUIET)
             else:
-                self._complete(batch, node.wd, places, raw, name)
-        held.names = doubtful
-        due = time.monotonic() + _QUIET
-        self._doubtful += [(due, node.wd, raw) for raw in doubtful]
+                again = partial(self._judge_again, node.wd, raw)
+                self._open.append(_Listing(node.wd, act=again))
+            return
+        if name.complete:
+            self._complete(batch, node.wd, self._keeper.hot(node).places, raw, name)
+        del held.names[raw]
 
     @staticmethod
     def _complete(
@@ -280,39 +305,22 @@ class Arrivals:
         if -1 in self._behind:
             self.pass_fence(-1, batch)
         now = time.monotonic()
-        waiting = []
-        for due, wd, raw in self._doubtful:
-            if due > now:
-                waiting.append((due, wd, raw))
-            elif self._still_grows(wd, raw, batch):
-                waiting.append((now + _QUIET, wd, raw))
-        self._doubtful = waiting
-        return max(0.0, min(due for due, _, _ in waiting) - now) if waiting else None
+        for (wd, raw), due in list(self._doubtful.items()):
+            if due <= now:
+                del self._doubtful[wd, raw]
+                self._judge_again(wd, raw, batch)
+        self.close()
+        return max(0.0, min(self._doubtful.values()) - now) if self._doubtful else None
 
-    def _still_grows(self, wd: int, raw: bytes, batch: Batch) -> bool:
+    def _judge_again(self, wd: int, raw: bytes, batch: Batch) -> None:
         held, node = self._held.get(wd), self._keeper.tree.nodes.get(wd)
         name = held.names.get(raw) if held else None
         if held is None or node is None or name is None:
-            return False
-        grows = name.complete and self._has_changed(node, raw, name)
-        if not grows:
-            if name.complete:
-                self._complete(batch, wd, self._keeper.hot(node).places, raw, name)
-            del held.names[raw]
-            self._release(wd, held)
-        return grows
-
-    def _has_changed(self, node: Node, raw: bytes, name: _Name) -> bool:
-        path = os.path.join(self._keeper.disk_path(node), raw)
-        try:
-            after = os.stat(path, follow_symlinks=False)
-        except OSError:
-            name.complete = False
-            return False
-        before, name.before = name.before, after
-        return before is None or (
-            (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns)
-        )
+            return
+        if name.complete:
+            self._judge(name, os.path.join(self._keeper.disk_path(node), raw))
+        self._conclude(node, held, raw, batch)
+        self._release(wd, held)
 
     # Events in between
 
@@ -353,3 +361,7 @@ class Arrivals:
     def shut(self) -> None:
         """Close the private file of the fences."""
         self._fences.close()
+
+
+def _same(one: os.stat_result, other: os.stat_result) -> bool:
+    return (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns)

@@ -18,6 +18,7 @@ from pyinotify import (
     IN_OPEN,
 )
 
+from inotifier import writers
 from inotifier.notifier import arrivals
 from inotifier.writers import Writers
 from tests.integration.notifier.driving import TREE, Threaded, directories
@@ -337,6 +338,70 @@ def test_a_subscription_to_contents_only_sees_no_arrivals(drive, tmp_path):
     (tmp_path / "a" / "file").write_bytes(b"y")
     drive.settle()
     assert set(drive.of(subscription).masknames) == {"IN_MODIFY"}
+
+
+# The directory moves while it is listed
+
+
+@pytest.fixture
+def renaming(monkeypatch, tmp_path):
+    """Renames the directory a to b before the first of its files is asked for its writers."""
+
+    def writers_of(path):
+        if (tmp_path / "a").exists():
+            (tmp_path / "a").rename(tmp_path / "b")
+        return writers.writers_of(path)
+
+    monkeypatch.setattr(arrivals, "writers_of", writers_of)
+
+
+def test_a_file_that_is_written_is_not_complete_in_a_renamed_directory(drive, tmp_path, renaming):
+    subscription = drive.watch(tmp_path, ARRIVALS, **TREE)
+    (tmp_path / "a").mkdir()
+    with (tmp_path / "a" / "file").open("wb") as file:
+        drive.settle()
+        assert (tmp_path / "b").exists()
+        assert not drive.of(subscription).paths(IN_CLOSE_WRITE)
+        file.write(b"x")
+    drive.settle()
+    closes = [e for e in drive.of(subscription) if e.mask & IN_CLOSE_WRITE]
+    assert [(e.pathname, e.synthetic) for e in closes] == [(f"{tmp_path}/b/file", False)]
+
+
+def test_a_file_that_nobody_writes_is_complete_in_a_renamed_directory(drive, tmp_path, renaming):
+    subscription = drive.watch(tmp_path, ARRIVALS, **TREE)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "file").write_bytes(b"x")
+    drive.settle()
+    assert (tmp_path / "b").exists()
+    assert drive.of(subscription).paths(IN_CLOSE_WRITE) == [f"{tmp_path}/b/file"]
+
+
+def test_a_directory_that_moves_whenever_its_file_is_looked_for(drive, tmp_path, monkeypatch):
+    moves = [tmp_path / name for name in "abcdef"]
+
+    def writers_of(path):
+        if len(moves) > 1:
+            moves.pop(0).rename(moves[0])
+        return writers.writers_of(path)
+
+    monkeypatch.setattr(arrivals, "writers_of", writers_of)
+    subscription = drive.watch(tmp_path, ARRIVALS, **TREE)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "file").write_bytes(b"x")
+    drive.settle()
+    assert drive.of(subscription).paths(IN_CLOSE_WRITE) == [f"{tmp_path}/f/file"]
+
+
+def test_a_file_that_is_gone_without_a_word_is_forgotten(drive, tmp_path, monkeypatch):
+    """As after an overflow, which took the word with it."""
+    monkeypatch.setattr(arrivals, "writers_of", lambda path: Writers.GONE)
+    subscription = drive.watch(tmp_path, ARRIVALS, **TREE)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "file").write_bytes(b"x")
+    drive.settle()
+    assert not drive.of(subscription).paths(IN_CLOSE_WRITE)
+    assert not drive.keeper.arrivals.waiting
 
 
 # Without leases
