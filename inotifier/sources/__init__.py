@@ -4,7 +4,7 @@ from inotifier.sources import remote, swift
 from inotifier.sources.base import Poller, SourceError
 from inotifier.sources.files import FilePoller
 from inotifier.sources.inotify import INotifyPoller
-from inotifier.sources.registry import make_poller, register_poller
+from inotifier.sources.registry import check_url, make_poller, register_poller
 from inotifier.sources.remote import FsspecPoller
 from inotifier.sources.swift import SwiftPoller
 
@@ -15,6 +15,7 @@ __all__ = [
     "Poller",
     "SourceError",
     "SwiftPoller",
+    "check_url",
     "make_poller",
     "register_poller",
 ]

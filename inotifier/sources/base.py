@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from inotifier.exceptions import InotifierError
+from inotifier.urls import scheme_of, without_user
 
 INITIAL = ("ignore", "created")
 
@@ -25,6 +26,9 @@ class Poller(ABC):
     A sub-class says what is there; what is new, changed or gone follows from that. What was
     there when the poller was made is known.
 
+    As the path of an entry, its URL is listed by the daemon, which keeps the listing over a
+    restart: a state must have the same `repr()` then.
+
     It is a context manager that closes itself at the end, and it may be used by one thread at a
     time.
 
@@ -32,23 +36,32 @@ class Poller(ABC):
         url: the place.
         recurse: True for what is in directories below as well, where there are such.
         initial: "ignore" what is there when the poller is made, or tell at the first call that it
-            was "created".
+            was "created"; the place is not asked for anything before.
+
+    Attributes:
+        url: the place, without any password.
+        whole: True if what is listed is complete, False if it may still be growing.
 
     Raises:
         SourceError: the place cannot be listed.
         ValueError: `initial` is something else.
     """
 
+    whole = False
+
     def __init__(self, url: str, recurse: bool = False, *, initial: str = "ignore") -> None:
         if initial not in INITIAL:
             raise ValueError(f"initial is {initial!r}; it should be one of {INITIAL}")
-        self.url = url
+        self.url = self._public(url)
         self.recurse = recurse
         self._closed = False
         self._known: Mapping[str, Hashable] = {}
-        found = self.listing()  # in any case: a place that cannot be listed is told at once
         if initial == "ignore":
-            self._known = found
+            self._known = self.listing()
+
+    def _public(self, url: str) -> str:
+        """Return `url` as it may be shown."""
+        return url if scheme_of(url) == "file" else without_user(url)
 
     @abstractmethod
     def listing(self) -> Mapping[str, Hashable]:
@@ -57,6 +70,15 @@ class Poller(ABC):
         Raises:
             SourceError: it cannot be told, which changes nothing.
         """
+
+    def name_of(self, subject: str) -> str:
+        """Return what a subject is called in its place, with a slash between directories.
+
+        Filters are held against it. This is the rest of the URL, or its last part if it is the
+        place itself.
+        """
+        place = self.url.rstrip("/")
+        return subject.removeprefix(place).lstrip("/") or place.rpartition("/")[2]
 
     def get_new_events(self) -> list[Change]:
         """Return (subject, "created", "modified" or "deleted") for what has changed since.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from inotifier.events import printable
 from inotifier.sources.base import Poller, SourceError
 from inotifier.sources.listing import Listing, State
-from inotifier.sources.urls import Location, path_of, text_of
+from inotifier.urls import Location, path_of, text_of
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from inotifier.sources.base import Poller, SourceError
-from inotifier.sources.urls import Location, scheme_of
+from inotifier.urls import Location, scheme_of
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +74,17 @@ def make_poller(url: Location, recurse: bool = False, **extra: Any) -> Poller:
                 )
             return poller
     raise _error(scheme, failed)
+
+
+def check_url(url: str, recurse: bool = False, **extra: Any) -> str:
+    """Return `url` as it may be shown, without any password; the place is not asked for anything.
+
+    Raises:
+        TypeError, ValueError: the scheme is unknown, or its class does not take these arguments.
+        SourceError: a library is not installed.
+    """
+    with make_poller(url, recurse, initial="created", **extra) as poller:
+        return poller.url
 
 
 def _error(scheme: str, failed: list[tuple[str, Exception]]) -> Exception:

@@ -104,17 +104,21 @@ class FsspecPoller(Poller):
         timeout: float = 60,
     ) -> None:
         address = read_address(url)
-        self._flat = address.scheme in _FLAT
+        self.whole = self._flat = address.scheme in _FLAT
         if address.scheme in _NO_USER:
             self._options, public = dict(options or {}), url
         else:
             self._options, public = {**_who(address), **(options or {})}, address.public
+        _need_library(address.scheme, public)
         self._secrets = [address.password or "", *_secrets(self._options)]
         self._timeout = timeout
         self._files: AbstractFileSystem | None = None
         self._root = ""
         self._asking: threading.Thread | None = None
         super().__init__(public, recurse, initial=initial)
+
+    def _public(self, url: str) -> str:
+        return url  # what stands before an "@" by now is the container
 
     def listing(self) -> Mapping[str, Hashable]:
         """Return what is told of every file."""
@@ -184,10 +188,8 @@ class FsspecPoller(Poller):
         }
 
     def _open(self) -> AbstractFileSystem:
-        try:
-            from fsspec.core import url_to_fs
-        except ImportError as exc:
-            raise _Missing("it needs fsspec: pip install 'django-inotifier[remote]'") from exc
+        from fsspec.core import url_to_fs
+
         # An instance of its own: others may be used, and closed, by other threads.
         files, root = url_to_fs(self.url, skip_instance_cache=True, **self._options)
         self._root = root.rstrip("/")
@@ -214,7 +216,7 @@ class FsspecPoller(Poller):
         return found
 
     def _problem(self, exc: Exception) -> str:
-        if isinstance(exc, (_NoAnswer, _Missing)):
+        if isinstance(exc, _NoAnswer):
             return str(exc)
         if isinstance(exc, FileNotFoundError):
             return "there is no such place"
@@ -234,8 +236,17 @@ class _NoAnswer(Exception):
     """The place has not answered in time."""
 
 
-class _Missing(Exception):
-    """A library is not installed."""
+def _need_library(scheme: str, url: str) -> None:
+    """Raise SourceError if what it takes to list `url` is not installed."""
+    try:
+        from fsspec.registry import get_filesystem_class
+    except ImportError as exc:
+        reason = "it needs fsspec: pip install 'django-inotifier[remote]'"
+        raise SourceError(f"{url} cannot be listed: {reason}") from exc
+    try:
+        get_filesystem_class(scheme)
+    except (ImportError, ValueError) as exc:
+        raise SourceError(f"{url} cannot be listed: {exc}") from exc
 
 
 def _ls(files: AbstractFileSystem, directory: str) -> list[Info]:

@@ -44,6 +44,8 @@ class SwiftPoller(Poller):
         TypeError, ValueError: the URL or an argument is not as above.
     """
 
+    whole = True
+
     def __init__(
         self,
         url: str,
@@ -65,6 +67,10 @@ class SwiftPoller(Poller):
         )
         public = f"{address.scheme}://{address.host}{path}?{quote(self._container)}"
         super().__init__(public, recurse, initial=initial)
+
+    def name_of(self, subject: str) -> str:
+        """Return the name of the object."""
+        return unquote(subject.removeprefix(f"{self.url}&name="))
 
     def listing(self) -> Mapping[str, Hashable]:
         """Return hash, time and size of every object."""

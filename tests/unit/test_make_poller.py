@@ -15,7 +15,7 @@ from inotifier.sources import (
     register_poller,
     registry,
 )
-from inotifier.sources.urls import path_of, scheme_of
+from inotifier.urls import path_of, scheme_of
 
 
 class Nowhere(Poller):

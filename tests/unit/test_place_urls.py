@@ -101,7 +101,8 @@ def test_what_a_swift_container_needs_is_named(monkeypatch, missing):
 
 def test_what_other_places_need_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "fsspec", None)
-    monkeypatch.delitem(sys.modules, "fsspec.core", raising=False)
+    for module in ("core", "registry"):
+        monkeypatch.delitem(sys.modules, f"fsspec.{module}", raising=False)
     with pytest.raises(SourceError, match=r"pip install 'django-inotifier\[remote\]'"):
         make_poller("s3://bucket/in")
 

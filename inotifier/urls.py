@@ -9,6 +9,7 @@ from urllib.parse import unquote
 Location = str | os.PathLike[str]
 """A URL, or the path of a file or directory."""
 
+_WHO = re.compile(r"://[^/?#\s]*@")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
@@ -33,6 +34,11 @@ def scheme_of(url: Location) -> str:
     return "file" if found is None or isinstance(url, os.PathLike) else found[1].lower()
 
 
+def without_user(text: str) -> str:
+    """Return `text` without the users and passwords that URLs in it may hold."""
+    return _WHO.sub("://", text)
+
+
 def path_of(url: Location) -> str:
     """Return the absolute path that `url` means.
 
@@ -52,7 +58,9 @@ def path_of(url: Location) -> str:
 def _path_of_url(url: str, scheme: str, rest: str) -> str:
     host, slash, path = rest.partition("/")
     if scheme.lower() != "file" or host.lower() not in ("", "localhost") or not slash:
-        raise ValueError(f"{url!r} is no file URL of this machine: write file:///path/to/it")
+        raise ValueError(
+            f"{without_user(url)!r} is no file URL of this machine: write file:///path/to/it"
+        )
     if "#" in path or "?" in path:
         raise ValueError(
             f'{url!r} holds a "#" or "?", which ends the path of a URL: '
