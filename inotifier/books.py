@@ -6,7 +6,7 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from inotifier.events import (
     IN_CLOSE_WRITE,
@@ -32,6 +32,41 @@ _MEMORY = 1024
 """Files on their way to another name; the other end of some never comes."""
 
 _MOST_ASTRAY = 100_000
+
+
+class Bookkeeping(Protocol):
+    """What a handler asks and tells about deliveries; `Books` says it for files.
+
+    What `look` returns is nobody else's matter.
+    """
+
+    @property
+    def ledger(self) -> AnyLedger:
+        """Where it is kept."""
+
+    def look(self, event: Event) -> Any:
+        """Return what is to be seen before `event` is delivered."""
+
+    def is_news(self, event: Event, seen: Any) -> bool:
+        """Tell whether the end of a file's writing is all that is told of a change."""
+
+    def is_told(self, event: Event, seen: Any) -> bool:
+        """Tell whether all but its new name was told of what was renamed."""
+
+    def put_off(self, event: Event) -> None:
+        """Note that `event` is to be delivered again, later than what comes after it."""
+
+    def give_up(self, event: Event) -> None:
+        """Note that `event` is held: it is not delivered, and not put off any more."""
+
+    def delivered(self, event: Event, seen: Any, *, is_done: bool | None = None) -> None:
+        """Record that `event` was delivered, or had not to be."""
+
+    def record_told(self, pathname: str, seen: Seen) -> None:
+        """Record what an event of another path told of."""
+
+    def close(self) -> None:
+        """Keep what is known of what is not delivered before the end."""
 
 
 class Books:

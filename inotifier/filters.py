@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 
 from inotifier.events import UNASKED, Event, printable
+from inotifier.urls import scheme_of
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ class PathFilter:
     It may be used from several threads.
 
     Args:
-        root: absolute path of the entry.
+        root: absolute path, or URL, of the entry.
         patterns: globs of paths that are in.
         ignore_patterns: globs of paths that are out.
         regexes: regular expressions of paths that are in.
@@ -333,8 +334,8 @@ def _escaped(found: re.Match[str]) -> str:
 
 
 def _root(value: str) -> str:
-    if not value.startswith("/"):
-        raise ValueError(f"root is {value!r}; it should be an absolute path")
+    if not value.startswith("/") and (not value or scheme_of(value) == "file"):
+        raise ValueError(f"root is {value!r}; it should be an absolute path or a URL")
     return value.rstrip("/") or "/"
 
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import Any, Protocol
 
+from inotifier.books import Books
 from inotifier.conf import conf
 from inotifier.dispatcher import Dispatcher, Handler
+from inotifier.notifier import Batch
+from inotifier.polling import Place, PlaceBooks, PlaceDifference
 from inotifier.recovery import Comparison, Difference, dividing_moment, questions
 from inotifier.service import begin, make_handlers
+from inotifier.sources import SourceError
 from inotifier.state import State
 from inotifier.watches import Entry
 
@@ -35,21 +41,34 @@ class Scan:
         self._queue_size = queue_size
         self._dispatcher = Dispatcher(workers)
 
-    def differences(self) -> Iterator[tuple[Handler, Difference]]:
-        """Yield what would be delivered; nothing is recorded."""
+    def differences(self) -> Iterator[tuple[Handler, Difference | PlaceDifference]]:
+        """Yield what would be delivered; nothing is recorded.
+
+        The `problem` of a handler tells that its place cannot be listed.
+        """
         for handler in self.handlers:
-            for portion in self._portions(handler, dry=True):
-                for difference in portion:
-                    if _is_shown(handler.entry, difference.path):
-                        yield handler, difference
+            with closing(self._compared(handler)) as compared:
+                try:
+                    for portion in compared.differences(dry=True):
+                        for difference in portion or ():
+                            if _is_shown(handler.entry, difference.path):
+                                yield handler, difference
+                except SourceError as exc:
+                    handler.problem = str(exc)
 
     def deliver(self) -> None:
-        """Deliver what was missed; return when that is done, or has to wait for long."""
+        """Deliver what was missed; return when that is done, or has to wait for long.
+
+        The `problem` of a handler tells that its place cannot be listed.
+        """
         begin(self.handlers, self._since)
         self._dispatcher.start()
         try:
             for handler in self.handlers:
-                self._deliver_to(handler)
+                try:
+                    self._deliver_to(handler)
+                except SourceError as exc:
+                    handler.problem = str(exc)
             self._dispatcher.finish()
             while not self._dispatcher.join(_LOOK):
                 if self._waits_longer():
@@ -63,23 +82,64 @@ class Scan:
         return until is not None and until > time.monotonic() + conf.shutdown_timeout
 
     def _deliver_to(self, handler: Handler) -> None:
-        for portion in self._portions(handler, dry=False):
-            while self._dispatcher.depth > self._queue_size:
-                if self._waits_longer():
-                    return
-                time.sleep(0.05)
-            if handler.books is not None and portion:
-                self._dispatcher.put(questions(handler, handler.books, portion, "scan"))
+        with closing(self._compared(handler)) as compared:
+            for portion in compared.differences(dry=False):
+                while self._dispatcher.depth > self._queue_size:
+                    if self._waits_longer():
+                        return
+                    time.sleep(0.05)
+                if portion is None:
+                    compared.flush()
+                elif portion:
+                    self._dispatcher.put(compared.questions(portion, "scan"))
 
-    def _portions(self, handler: Handler, *, dry: bool) -> Iterator[list[Difference]]:
-        if handler.books is None:
-            return
-        for portion in Comparison(handler.entry, handler.books, self._since, dry=dry).run():
-            if portion is None:
-                handler.books.ledger.flush()
-            else:
-                yield portion
+    def _compared(self, handler: Handler) -> _Compared:
+        books = handler.books
+        if isinstance(books, PlaceBooks):
+            return Place(handler, books)
+        if isinstance(books, Books):
+            return _Files(handler, books, self._since)
+        raise TypeError(f"{books!r} cannot be compared")
+
+
+class _Compared(Protocol):
+    """What is there, and what was delivered of it."""
+
+    def differences(self, *, dry: bool) -> Iterator[Sequence[Any] | None]:
+        """Yield what differs in portions; None asks for `flush`."""
+
+    def flush(self) -> None:
+        """Return when what is recorded is written."""
+
+    def questions(self, differences: Sequence[Any], reason: str) -> Batch:
+        """Return what asks about `differences`; `reason` says why the events are made."""
+
+    def close(self) -> None:
+        """Give back what is open."""
+
+
+class _Files:
+    """The files of an entry."""
+
+    def __init__(self, handler: Handler, books: Books, since: float) -> None:
+        self._handler = handler
+        self._books = books
+        self._since = since
+
+    def flush(self) -> None:
+        self._books.ledger.flush()
+
+    def differences(self, *, dry: bool) -> Iterator[list[Difference] | None]:
+        return Comparison(self._handler.entry, self._books, self._since, dry=dry).run()
+
+    def questions(self, differences: Sequence[Difference], reason: str) -> Batch:
+        return questions(self._handler, self._books, differences, reason)
+
+    def close(self) -> None:
+        pass
 
 
 def _is_shown(entry: Entry, path: str) -> bool:
+    if entry.url is not None:  # what its filter leaves out is no difference
+        return True
     return entry.filter is None or entry.filter.passes(path, Path(path).is_dir())

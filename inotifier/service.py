@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from inotifier import limits
-from inotifier.books import NEEDED, Books
+from inotifier.books import NEEDED, Bookkeeping, Books
 from inotifier.conf import conf
 from inotifier.dispatcher import Dispatcher, Handler, NotingMethods, OwnWrites, Retries
 from inotifier.event_processors import send
 from inotifier.events import IN_DELETE_SELF, UNASKED, Event, printable
 from inotifier.exceptions import InotifierError
 from inotifier.notifier import Inotify, Keeper, KeeperStage, Methods, Reader, Subscription
-from inotifier.polling import FIRST, Polling
+from inotifier.polling import FIRST, FilePolling, PlaceBooks, PlacePolling, Rounds
 from inotifier.recovery import Recovery, dividing_moment
 from inotifier.signals import path_lost
 from inotifier.state import AnyLedger, MemoryLedger, State
@@ -183,12 +183,17 @@ class Service:
         stage = KeeperStage(self._keeper, self._dispatcher.put, self._recovery.step)
         return stage, Reader(self._inotify, stage.put, self._has_room)
 
-    def _make_pollings(self) -> list[Polling]:
-        return [
-            Polling(handler, handler.books, self._dispatcher.put, self._has_room, self._lost)
-            for handler in self.handlers
-            if handler.entry.polls and handler.books is not None
-        ]
+    def _make_pollings(self) -> list[Rounds]:
+        pollings: list[Rounds] = []
+        for handler in self.handlers:
+            books = handler.books
+            if isinstance(books, PlaceBooks):
+                pollings.append(PlacePolling(handler, books, self._dispatcher.put, self._has_room))
+            elif isinstance(books, Books) and handler.entry.polls:
+                pollings.append(
+                    FilePolling(handler, books, self._dispatcher.put, self._has_room, self._lost)
+                )
+        return pollings
 
     def _has_room(self) -> bool:
         # At the end nobody comes after us to read what the kernel holds, which has its own limit.
@@ -291,7 +296,7 @@ def _methods(entry: Entry, own_writes: OwnWrites | None) -> Methods:
     return NotingMethods(entry.processor, own_writes)
 
 
-def _books(entry: Entry, state: State | None, numbers: Counter[str]) -> Books | None:
+def _books(entry: Entry, state: State | None, numbers: Counter[str]) -> Bookkeeping | None:
     ledger: AnyLedger
     if entry.catches_up and state is not None:
         # The same path and processor may stand in more than one entry, with other options.
@@ -302,7 +307,7 @@ def _books(entry: Entry, state: State | None, numbers: Counter[str]) -> Books | 
         ledger = MemoryLedger(entry.path)
     else:
         return None
-    return Books(ledger, entry.mask)
+    return Books(ledger, entry.mask) if entry.url is None else PlaceBooks(ledger, entry.mask)
 
 
 def _how(entry: Entry) -> str:
@@ -320,7 +325,7 @@ def _make(path: str) -> None:
 
 def _prepare(entry: Entry) -> None:
     prepare: Any = getattr(entry.processor, "prepare", None)
-    if prepare is None:
+    if prepare is None or entry.url is not None:
         return
     try:
         prepare(entry.path)

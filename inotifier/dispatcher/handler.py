@@ -8,9 +8,9 @@ import os
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from inotifier.books import TOLD, Books
+from inotifier.books import TOLD, Bookkeeping
 from inotifier.dispatcher.loops import TELLING, Loops
 from inotifier.dispatcher.own_writes import OwnWrites
 from inotifier.dispatcher.process import end_child, is_child, refresh_connections
@@ -99,7 +99,7 @@ class Handler:
     entry: Entry
     methods: Methods
     retries: Retries = Retries()
-    books: Books | None = None
+    books: Bookkeeping | None = None
     asked: int = -1
     own_writes: OwnWrites | None = None
     seen: int = 0
@@ -113,7 +113,8 @@ class Handler:
     def __post_init__(self) -> None:
         self._loops = Loops(self.entry.name)
         self._holds = self.entry.watch.on_failure == "hold"
-        self._filter = self.entry.filter
+        # What its filter leaves out of a place with a URL is not even asked about.
+        self._filter = self.entry.filter if self.entry.url is None else None
         processor = self.entry.processor
         self._gathering = processor if isinstance(processor, Gathering) else None
 
@@ -251,7 +252,7 @@ class Handler:
                 )
 
 
-def _brief(gathering: Gathering, books: Books, event: Event, status: os.stat_result | None) -> None:
+def _brief(gathering: Gathering, books: Bookkeeping, event: Event, status: Any) -> None:
     """Tell the processor what it cannot know: what came before a restart, or unseen."""
     if books.is_news(event, status):
         gathering.expect_end(event.pathname)
@@ -259,9 +260,7 @@ def _brief(gathering: Gathering, books: Books, event: Event, status: os.stat_res
         gathering.take_as_told(event, status)
 
 
-def _record(
-    gathering: Gathering, books: Books, event: Event, status: os.stat_result | None
-) -> None:
+def _record(gathering: Gathering, books: Bookkeeping, event: Event, status: Any) -> None:
     """Record what was delivered, and what the processor has told of besides."""
     books.delivered(event, status, is_done=gathering.is_done_with(event.pathname))
     for path, (inode, size, mtime_ns) in gathering.take_told(event):

@@ -83,11 +83,11 @@ class FileReadySignaler(ProcessEvent):
         self._lock = threading.Lock()
 
     def process_IN_CREATE(self, event: Event) -> None:
-        if not (event.dir or self._offered_again(event)):
+        if not (event.dir or _is_remote(event) or self._offered_again(event)):
             self._arrived(event)
 
     def process_IN_MODIFY(self, event: Event) -> None:
-        if self._offered_again(event):
+        if _is_remote(event) or self._offered_again(event):
             return
         path = event.pathname
         first = not self._files.is_pending(path)
@@ -97,6 +97,10 @@ class FileReadySignaler(ProcessEvent):
             self._arrived(event)
 
     def process_IN_CLOSE_WRITE(self, event: Event) -> None:
+        if _is_remote(event):
+            if not self._names.is_temporary(event.pathname):
+                send(signals.file_ready, self, event)
+            return
         if self._offered_again(event):
             return
         path = event.pathname
@@ -364,6 +368,11 @@ def _event_of(event: Event, pathname: str) -> Event:
         watch=event.watch,
         timestamp=event.timestamp,
     )
+
+
+def _is_remote(event: Event) -> bool:
+    """Tell whether it is of a place with a URL: its end of writing says that it is ready."""
+    return not event.pathname.startswith("/")
 
 
 def _urgency(problem: ReceiversFailed | TryAgain) -> float:

@@ -107,13 +107,15 @@ def _scan(found: Scan, announce: Announce, *, dry: bool) -> None:
             if difference.source is not None:
                 path = f"{printable(difference.source)} -> {path}"
             announce(f"{printable(handler.entry.name)}: {difference.kind} {path}")
-        return
-    found.deliver()
-    for handler in found.handlers:
-        announce(
-            f"{printable(handler.entry.name)}: {handler.delivered} event(s) delivered, "
-            f"{handler.failed} failed, {handler.pending} left for later"
-        )
+    else:
+        found.deliver()
+        for handler in found.handlers:
+            announce(
+                f"{printable(handler.entry.name)}: {handler.delivered} event(s) delivered, "
+                f"{handler.failed} failed, {handler.pending} left for later"
+            )
+    if problems := [handler.problem for handler in found.handlers if handler.problem]:
+        raise InotifierError("\n".join(problems))
 
 
 def rescan(plan: Plan) -> None:

@@ -91,7 +91,7 @@ class Recovery:
     def request(self, handlers: Iterable[Handler], reason: str) -> None:
         """Compare for `handlers`, from any thread; the events say `reason`."""
         for handler in handlers:
-            if handler.books is not None:
+            if isinstance(handler.books, Books):
                 handler.books.look_below = partial(self._look_below, handler, handler.books)
                 self._ask_for(_Request(handler, handler.books, reason))
 

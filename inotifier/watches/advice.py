@@ -75,7 +75,7 @@ def _feedback_loops(entries: Sequence[Entry]) -> Iterator[Problem]:
         ("its state file", conf.state_file, written),
         *(("a log", file, IN_MODIFY) for file in conf.log_files),
     ]
-    for entry in entries:
+    for entry in _here(entries):
         for what, file, mask in own_files:
             if entry.mask & mask and _sees(entry, file) and not _is_device(file):
                 yield Problem(
@@ -111,7 +111,7 @@ def _too_many_directories(entries: Sequence[Entry]) -> Iterator[Problem]:
 
 def _unseen(entries: Sequence[Entry]) -> Iterator[Problem]:
     """Find entries that would see only what this machine does, and others do it too."""
-    for entry in entries:
+    for entry in _here(entries):
         kind = mounts.type_of(entry.path)
         if not entry.polls and kind in mounts.UNSEEN:
             yield Problem(
@@ -121,6 +121,11 @@ def _unseen(entries: Sequence[Entry]) -> Iterator[Problem]:
                 hint="Leave out backend='inotify', or set backend='polling'.",
                 fatal=False,
             )
+
+
+def _here(entries: Sequence[Entry]) -> list[Entry]:
+    """Return those of this machine's file systems."""
+    return [entry for entry in entries if entry.url is None]
 
 
 def _is_device(file: Path) -> bool:

@@ -14,6 +14,8 @@ from inotifier.conf import absolute, conf
 from inotifier.events import ALL_EVENTS, IN_ONLYDIR, mask_names, parse_mask, printable
 from inotifier.exceptions import ConfigurationError
 from inotifier.filters import PathFilter
+from inotifier.urls import path_of, scheme_of, without_user
+from inotifier.watches.places import check_mask, public_url
 from inotifier.watches.problems import FORMS, SHAPE, Unusable
 from inotifier.watches.processors import make_processor
 from inotifier.watches.watch import Entry, Processor, Watch
@@ -28,9 +30,15 @@ def make_entry(raw: object, number: int) -> Entry:
     watch = read_entry(raw, number)
     _check_fields(watch, number)
     _check_interval(watch.poll_interval, number)
-    path = _checked_path(watch, number)
+    given = _given(watch, number)
+    is_remote = scheme_of(given) != "file"
+    path = public_url(watch, given, number) if is_remote else _checked_path(watch, given, number)
     processor, processor_name, origin = make_processor(watch, number)
-    mask = _checked_mask(watch, processor, processor_name, path, number)
+    mask = _checked_mask(watch, processor, processor_name, number)
+    if is_remote:
+        check_mask(mask, path, number)
+    else:
+        _check_directory(mask, path, number)
     return Entry(
         watch=watch,
         path=path,
@@ -39,7 +47,8 @@ def make_entry(raw: object, number: int) -> Entry:
         processor_name=processor_name,
         origin=origin,
         filter=_filter(watch, path, number),
-        polls=_polls(watch, path),
+        url=given if is_remote else None,
+        polls=is_remote or _polls(watch, path),
     )
 
 
@@ -64,7 +73,7 @@ def read_entry(raw: object, number: int = 1) -> Watch:
         return _from_fields(
             {**fields, "path": path, "events": events, "processor": processor}, number
         )
-    raise Unusable("E002", SHAPE, f"Entry {number} is {raw!r}. {FORMS}")
+    raise Unusable("E002", SHAPE, f"Entry {number} is {without_user(repr(raw))}. {FORMS}")
 
 
 def _from_fields(fields: Mapping[str, Any], number: int) -> Watch:
@@ -114,11 +123,22 @@ def _check_interval(value: Any, number: int) -> None:
         )
 
 
-def _checked_path(watch: Watch, number: int) -> str:
+def _given(watch: Watch, number: int) -> str:
     given = os.fspath(watch.path) if isinstance(watch.path, (str, os.PathLike)) else None
     if not isinstance(given, str) or not given or "\0" in given:
-        raise Unusable("E002", SHAPE, f"The path of entry {number} is {watch.path!r}. {FORMS}")
-    path = str(absolute(given, conf.base_dir))
+        path = without_user(repr(watch.path))
+        raise Unusable("E002", SHAPE, f"The path of entry {number} is {path}. {FORMS}")
+    return given
+
+
+def _checked_path(watch: Watch, given: str, number: int) -> str:
+    if watch.source_options:
+        raise Unusable(
+            "E014",
+            f"entry {number} has source_options, but its path is no URL",
+            "Leave them out.",
+        )
+    path = str(absolute(_local(given, number), conf.base_dir))
     awaited = watch.missing != "error" and not os.path.lexists(path)
     if not awaited and not os.access(path, os.R_OK, effective_ids=True):
         raise Unusable(
@@ -129,9 +149,18 @@ def _checked_path(watch: Watch, number: int) -> str:
     return path
 
 
-def _checked_mask(
-    watch: Watch, processor: Processor, processor_name: str, path: str, number: int
-) -> int:
+def _local(given: str, number: int) -> str:
+    if not given.lower().startswith("file://"):
+        return given
+    try:
+        return path_of(given)
+    except ValueError as exc:
+        raise Unusable(
+            "E016", f"entry {number} cannot be watched: {exc}", "Change its path."
+        ) from exc
+
+
+def _checked_mask(watch: Watch, processor: Processor, processor_name: str, number: int) -> int:
     try:
         events = watch.events
         if events is None:
@@ -151,13 +180,16 @@ def _checked_mask(
             f"the mask of entry {number} lacks {mask_names(missing)}, which {processor_name} needs",
             "Add these bits, or leave the mask out (None).",
         )
+    return mask
+
+
+def _check_directory(mask: int, path: str, number: int) -> None:
     if mask & IN_ONLYDIR and not Path(path).is_dir():
         raise Unusable(
             "E005",
             f"entry {number} asks for IN_ONLYDIR, but {printable(path)} is not a directory",
             "Leave IN_ONLYDIR out, or watch the directory.",
         )
-    return mask
 
 
 def _polls(watch: Watch, path: str) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from inotifier.conf import conf
 from inotifier.exceptions import ConfigurationError
+from inotifier.urls import without_user
 from inotifier.watches.advice import advice_on, repeated
 from inotifier.watches.entry import make_entry
 from inotifier.watches.problems import FORMS, SHAPE, Problem, Unusable
@@ -34,7 +35,7 @@ def inspect_settings() -> tuple[list[Entry], list[Problem]]:
     except Unusable as exc:
         return [], [*problems, exc.problem]
     except Exception as exc:  # a generator of the user's that raises
-        hint = f"Reading it raised {exc!r}."
+        hint = f"Reading it raised {without_user(repr(exc))}."
         return [], [*problems, Problem(id="inotifier.E002", message=SHAPE, hint=hint)]
     entries = []
     for number, raw in enumerate(raw_entries, 1):
@@ -80,7 +81,11 @@ def _materialized(value: object) -> list[object]:
     if isinstance(value, (str, bytes, os.PathLike, Mapping, Watch)) or not isinstance(
         value, Iterable
     ):
-        raise Unusable("E002", SHAPE, f"It is {value!r}, which is not an iterable of entries.")
+        raise Unusable(
+            "E002",
+            SHAPE,
+            f"It is {without_user(repr(value))}, which is not an iterable of entries.",
+        )
     entries = list(value)
     if not entries:
         raise Unusable("E001", "Missing/empty setting INOTIFIER_WATCH_PATHS", FORMS)

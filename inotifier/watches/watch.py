@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from inotifier.conf import conf
 from inotifier.filters import PathFilter
+from inotifier.urls import without_user
 
 Processor = Callable[[Any], object]
 """What takes an event: an instance of `pyinotify.ProcessEvent`, or any callable."""
@@ -22,7 +23,7 @@ class Watch:
 
     Attributes:
         path: a directory or file: `str` or `Path`, with `~` and $VARIABLES; a relative one
-            lies below BASE_DIR.
+            lies below BASE_DIR. Or the URL of a place that `inotifier.sources` can list.
         events: mask as `inotifier.events.parse_mask` reads it; None is the `mask` that the
             processor declares, or ALL_EVENTS.
         processor: dotted path, class, instance, or any callable that takes an event.
@@ -40,6 +41,7 @@ class Watch:
         backend: "inotify"; "polling" to list everything again and again; "auto" to poll on file
             systems of which inotify does not tell all: `inotifier.mounts`.
         poll_interval: seconds between two listings.
+        source_options: keyword arguments for the poller of a URL.
         patterns, ignore_patterns: globs of paths whose events are wanted, or are not.
         regexes, ignore_regexes: regular expressions of such paths.
         ignore_directories: globs of directories that are left out with all that is in them.
@@ -63,6 +65,7 @@ class Watch:
     ignore_self: bool = False
     backend: str = "auto"
     poll_interval: float = 10.0
+    source_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     patterns: Collection[str] | None = None
     ignore_patterns: Collection[str] | None = None
     regexes: Collection[str] | None = None
@@ -73,11 +76,17 @@ class Watch:
     options: Mapping[str, Any] = field(default_factory=dict)
     name: str = ""
 
+    def __repr__(self) -> str:
+        shown = {one.name: getattr(self, one.name) for one in fields(self) if one.repr}
+        shown["path"] = without_user(self.path) if isinstance(self.path, str) else self.path
+        return f"Watch({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
     """A `Watch` made ready: absolute path, mask as an int, processor imported and made.
 
+    Of a place with a URL, `path` is that without user and password, and `url` as it was given.
     `origin` is what the processor was named as: the class that it was made from, or itself.
     `filter` is None if every path counts; `polls` is True if it is listed again and again,
     because inotify would not tell of everything.
@@ -90,6 +99,7 @@ class Entry:
     processor_name: str
     origin: object
     filter: PathFilter | None = None
+    url: str | None = field(default=None, repr=False)
     polls: bool = False
 
     @property

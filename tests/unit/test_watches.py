@@ -284,9 +284,9 @@ PROBLEMS = {
         entry(pattern=["*.csv"]),
         "entry 1 of INOTIFIER_WATCH_PATHS has the unknown field 'pattern'",
         "Known fields are path, events, processor, recursive, auto_add, follow_symlinks, missing, "
-        "catch_up, initial, on_failure, ignore_self, backend, poll_interval, patterns, "
-        "ignore_patterns, regexes, "
-        "ignore_regexes, ignore_directories, case_sensitive, exclude_filter, options, name.",
+        "catch_up, initial, on_failure, ignore_self, backend, poll_interval, source_options, "
+        "patterns, ignore_patterns, regexes, ignore_regexes, ignore_directories, "
+        "case_sensitive, exclude_filter, options, name.",
     ),
     "E003 fourth": Case(
         lambda tmp: [(tmp, CREATE, PRINTER, {"pattern": ["*.csv"]})],
@@ -340,6 +340,52 @@ PROBLEMS = {
         entry(exclude_filter=["/srv/.*"]),
         "should be callable with a path, as pyinotify.ExcludeFilter([...]) is",
         "Change that field, or leave it out.",
+    ),
+    "E016 scheme": Case(
+        lambda tmp: [("nowhere://user:secret@host/in", CREATE, PRINTER)],
+        "entry 1 cannot be watched: there is no poller for nowhere:// URLs; known schemes are ",
+        "Change its path or its source_options, or install what is missing.",
+    ),
+    "E016 URL": Case(
+        lambda tmp: [("swift://user:secret@host/v3", CREATE, PRINTER)],
+        "entry 1 cannot be watched: the URL of a Swift container should be of the form ",
+        "Change its path or its source_options, or install what is missing.",
+    ),
+    "E016 option": Case(
+        lambda tmp: [("ftp://u:secret@h/", CREATE, PRINTER, {"source_options": {"tmeout": 5}})],
+        "entry 1 cannot be watched: FsspecPoller.__init__() got an unexpected keyword argument "
+        "'tmeout'",
+        "Change its path or its source_options, or install what is missing.",
+    ),
+    "E016 options": Case(
+        lambda tmp: [("ftp://u:secret@h/", CREATE, PRINTER, {"source_options": ["secret"]})],
+        "entry 1 has a URL, and source_options is not a dict with names",
+        "Leave source_options out.",
+    ),
+    "E016 backend": Case(
+        lambda tmp: [("ftp://u:secret@h/", CREATE, PRINTER, {"backend": "inotify"})],
+        "entry 1 has a URL, and inotify tells of this machine's files only",
+        "Leave backend out.",
+    ),
+    "E016 missing": Case(
+        lambda tmp: [("ftp://u:secret@h/", CREATE, PRINTER, {"missing": "create"})],
+        "entry 1 has a URL, and missing has no meaning for a URL",
+        "Leave missing out.",
+    ),
+    "E016 mask": Case(
+        lambda tmp: [("ftp://u:secret@h/", "IN_OPEN", PRINTER)],
+        "entry 1 asks for IN_OPEN, and nothing of that is told of ftp://h/",
+        "Ask for some of IN_MODIFY|IN_CLOSE_WRITE|IN_CREATE|IN_DELETE.",
+    ),
+    "E016 file": Case(
+        lambda tmp: [("file://elsewhere/in", CREATE, PRINTER)],
+        "entry 1 cannot be watched: 'file://elsewhere/in' is no file URL of this machine",
+        "Change its path.",
+    ),
+    "E014 source_options": Case(
+        entry(source_options={"timeout": 5}),
+        "entry 1 has source_options, but its path is no URL",
+        "Leave them out.",
     ),
     "E004": Case(
         lambda tmp: [(tmp / "absent", CREATE, PRINTER)],
@@ -776,6 +822,38 @@ def test_e013_start_says_that_pyinotify_is_missing():
     assert without_pyinotify("inotifier_start") == expected
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "ftp://user:secret@host/",  # and nothing else is wrong
+        ("nowhere://user:secret@host/", CREATE, PRINTER),
+        ("ftp://user:secret@host:x/", CREATE, PRINTER),
+        ("ftp://user:sec/secret@host/", CREATE, PRINTER),
+        ("ftp://user:secret@host/", "IN_OPEN", PRINTER),
+        ("ftp://user:secret@host/", CREATE, "nowhere.Printer"),
+        ("ftp://user:secret@host/", CREATE, PRINTER, {"source_options": {"secret": "secret"}}),
+        ("ftp://user:secret@host/", CREATE, PRINTER, 5),
+        ["ftp://user:secret@host/", CREATE],
+        {"events": CREATE, "url": "ftp://user:secret@host/"},
+        {"path": "ftp://user:secret@host/", "patterns": 5},
+        "file://user:secret@host/",
+    ],
+)
+def test_no_problem_shows_a_password(settings, raw):
+    settings.INOTIFIER_WATCH_PATHS = [raw, raw]
+    entries, problems = inspect_settings()
+    shown = [repr(entries), *(f"{problem.message}\n{problem.hint}" for problem in problems)]
+    assert problems
+    assert "secret" not in "\n".join(shown).replace("argument 'secret'", "")
+
+
+def test_a_file_url_is_a_path(settings, tmp_path):
+    (tmp_path / "a b").mkdir()
+    settings.INOTIFIER_WATCH_PATHS = [f"file://{tmp_path}/a%20b"]
+    [entry] = load()
+    assert (entry.path, entry.url, entry.polls) == (f"{tmp_path}/a b", None, False)
+
+
 def test_every_id_has_a_test():
     package = Path(watches.__file__).parent
     used = {
@@ -784,7 +862,7 @@ def test_every_id_has_a_test():
         for id in re.findall(r"E\d{3}", module.read_text(encoding="utf-8"))
     }
     here = Path(__file__).read_text(encoding="utf-8")
-    assert used == {f"E{number:03}" for number in range(1, 16)}
+    assert used == {f"E{number:03}" for number in range(1, 17)}
     assert {id for id in used if id in here or id.lower() in here} == used
 
 

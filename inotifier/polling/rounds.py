@@ -1,62 +1,52 @@
-"""Entries that inotify would not tell everything about: listed again and again, and compared."""
+"""A thread that looks at one entry's place again and again."""
 
 from __future__ import annotations
 
 import logging
-import math
-import os
 import threading
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
 
-from inotifier.books import Books
 from inotifier.dispatcher import Handler
 from inotifier.events import printable
-from inotifier.notifier import Batch, Subscription
-from inotifier.recovery import Comparison, mark, questions, subscribed
+from inotifier.notifier import Batch
+from inotifier.recovery import mark, subscribed
+from inotifier.state import AnyLedger
 
 logger = logging.getLogger(__name__)
 
 _LOOK = 0.05
 """Seconds to the next look whether there is room, or an answer."""
 
-
 _HANGS = 1.0
 """Seconds after which a listing that goes on is left alone."""
 
-FIRST = math.inf
-"""In place of a `dividing_moment`: what the first listing shows was there, whatever its server's
-clock says."""
 
+class Rounds(ABC):
+    """Compares what is there with what was delivered of it, round by round.
 
-class Polling:
-    """Compares one entry with what was delivered of it, in a thread of its own.
-
-    That the place hangs, as one on a file server can, holds up nobody else. A round begins when
+    That the place hangs, as one on another machine can, holds up nobody else. A round begins when
     the questions of the one before are answered.
 
     Args:
         handler: whose entry.
-        books: what was delivered of it.
+        ledger: what was delivered of it.
         put: takes the questions.
         has_room: tells whether there may be more of them.
-        lost: called when the root is gone, once.
     """
 
     def __init__(
         self,
         handler: Handler,
-        books: Books,
+        ledger: AnyLedger,
         put: Callable[[Batch], object],
         has_room: Callable[[], bool],
-        lost: Callable[[Subscription], object],
     ) -> None:
-        self.handler = handler
-        self._books = books
+        self._handler = handler
+        self._entry = handler.entry
+        self._ledger = ledger
         self._put = put
         self._has_room = has_room
-        self._lost = lost
-        self._interval = handler.entry.watch.poll_interval
-        self._is_there = True
         self._rounds = 0
         self._ended = threading.Event()
         self._hurry = threading.Event()
@@ -88,38 +78,40 @@ class Polling:
         if self._thread.is_alive():
             self._thread.join(_HANGS)
 
+    @abstractmethod
+    def _round(self) -> None:
+        """Look once, and ask about what differs."""
+
+    def _pause(self) -> float:
+        """Return seconds until the next round."""
+        return self._entry.watch.poll_interval
+
     def _run(self) -> None:
         while not self._ended.is_set():
             hurried = self._hurry.is_set()
             try:
                 self._round()
             except Exception:
-                logger.exception("cannot list %s", printable(self.handler.entry.path))
+                logger.exception("cannot list %s", printable(self._entry.path))
             self._rounds += 1
             if hurried:
                 self._hurry.clear()
-            self._hurry.wait(self._interval)
+            self._hurry.wait(self._pause())
 
-    def _round(self) -> None:
-        self._look_for_root()
-        comparison = Comparison(self.handler.entry, self._books, FIRST)
-        for portion in comparison.run():
+    def _ask_all(self, portions: Iterable[Batch | None]) -> None:
+        """Put the questions in portions, None being where to write what is recorded.
+
+        Return when they are answered, or at the end.
+        """
+        for portion in portions:
             if portion is None:
-                self._books.ledger.flush()
+                self._ledger.flush()
             elif portion:
                 self._wait_for_room()
-                self._put(questions(self.handler, self._books, portion, "poll", polled=True))
+                self._put(portion)
             if self._ended.is_set():
                 return
         self._wait_for_answers()
-
-    def _look_for_root(self) -> None:
-        entry = self.handler.entry
-        is_there = os.path.lexists(entry.path)
-        if self._is_there and not is_there:
-            logger.warning("%s is gone; it is listed again when it returns", printable(entry.path))
-            self._lost(subscribed(self.handler))
-        self._is_there = is_there
 
     def _wait_for_room(self) -> None:
         while not (self._has_room() or self._ended.wait(_LOOK)):
@@ -127,6 +119,6 @@ class Polling:
 
     def _wait_for_answers(self) -> None:
         answered = threading.Event()
-        self._put([(subscribed(self.handler), mark(self._books.ledger.root, answered.set))])
+        self._put([(subscribed(self._handler), mark(self._ledger.root, answered.set))])
         while not (answered.wait(_LOOK) or self._ended.is_set()):
             pass
