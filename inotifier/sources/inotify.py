@@ -63,15 +63,9 @@ class INotifyPoller(FilePoller):
     It holds descriptors and an inotify watch for each directory until it is closed, or until nobody
     has it any more.
 
-    Args:
-        url: the path of a directory or file, or a file URL.
-        recurse: True for what is in directories below as well.
-        initial: "ignore" what is there when the poller is made, or tell at the first call that it
-            was "created".
+    Args and Raises are those of `FilePoller`, and one more:
 
     Raises:
-        SourceError: it cannot be listed or made, or is neither a directory nor a file.
-        TypeError, ValueError: `url` is no path, or `initial` is something else.
         WatchError: the kernel gives no inotify instance, or not as many watches as it takes.
     """
 
@@ -93,14 +87,7 @@ class INotifyPoller(FilePoller):
             raise
 
     def get_new_events(self) -> list[Change]:
-        """Return (subject, "created", "modified" or "deleted") for what has changed since.
-
-        Each subject comes once: what is gone comes first, then the others, both in order.
-
-        Raises:
-            SourceError: it cannot be told; the next call tells all that has changed since then.
-            ValueError: the poller is closed.
-        """
+        """Return what has changed since, as every `Poller` does."""
         self._check_open()
         doubt, self._doubt = self._doubt, True  # until all that was read has led to an answer
         touched = self._read()
