@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import select
 import shutil
 import signal
@@ -58,6 +59,26 @@ def _builds() -> Path:
 
 
 # Sub-processes
+
+
+def apart(module: str, *arguments: object) -> Measured:
+    """Return what `module` of the benchmarks prints as JSON, run in a process of its own."""
+    command = [sys.executable, "-m", f"benchmarks.{module}", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, cwd=ROOT, check=False)  # noqa: S603
+    if done.returncode:
+        raise PeerFailed(done.stderr.decode(errors="replace")[-500:])
+    answer: Measured = json.loads(done.stdout)
+    return answer
+
+
+def most_memory() -> int:
+    """Return the most memory that the process has had, in bytes (getrusage(2))."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def of_files(size: int) -> str:
+    """Return the heading of a table of `size` files."""
+    return f"{size:,} files"
 
 
 class Lines:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import resource
 import subprocess
 import sys
 import threading
@@ -14,15 +13,17 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.harness import (
-    ROOT,
     Benchmark,
     Case,
     Column,
     Goal,
     Measured,
-    PeerFailed,
     Results,
+    apart,
+    compiled,
     directory,
+    most_memory,
+    of_files,
 )
 from benchmarks.recovery import plant, walk
 
@@ -31,19 +32,17 @@ WINDOW = 5.0
 DELAY = 0.2
 """Seconds that it waits between two."""
 
-WALK = "scandir and stat"
+WALK_IN_C, WALK = "readdir and fstatat, in C", "scandir and stat"
 OURS, SCRIPTS, RECORDING = "django-inotifier", "django-inotifier, FilePoller", "with state"
 PEERS = ("watchdog", "watchfiles")
 
 
 def measure(peer: str, top: Path) -> Measured:
     """Poll in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.polling", peer, str(top)]
-    done = subprocess.run(command, capture_output=True, cwd=ROOT, check=False)  # noqa: S603
-    if done.returncode:
-        raise PeerFailed(done.stderr.decode(errors="replace")[-500:])
-    answer: Measured = json.loads(done.stdout)
-    return answer
+    if peer == WALK_IN_C:
+        command = [compiled("walk"), top]
+        return {"cpu": float(subprocess.check_output(command)), "memory": 0.0}  # noqa: S603
+    return apart("polling", peer, top)
 
 
 def poll_with_us(top: str, state: Path | None = None) -> float:
@@ -152,19 +151,9 @@ def _cpu_of(work: Callable[[], object]) -> float:
 
 def act(peer: str, top: str) -> None:
     """Print what one poll takes, as JSON."""
-    before = _memory()
+    before = most_memory()
     cpu = WORKS[peer](top)
-    sys.stdout.write(json.dumps({"cpu": cpu, "memory": (_memory() - before) / 1e6}))
-
-
-def _memory() -> int:
-    """Return the most memory that the process has had, in bytes (getrusage(2))."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def heading(size: int) -> str:
-    """Return the heading of the table."""
-    return f"{size:,} files"
+    sys.stdout.write(json.dumps({"cpu": cpu, "memory": (most_memory() - before) / 1e6}))
 
 
 @contextlib.contextmanager
@@ -173,7 +162,9 @@ def cases(quick: bool) -> Iterator[Sequence[Case]]:
     size = 10_000 if quick else 100_000
     with directory() as top:
         plant(top, size)
-        yield [Case(heading(size), peer, partial(measure, peer, top)) for peer in WORKS]
+        yield [
+            Case(of_files(size), peer, partial(measure, peer, top)) for peer in (WALK_IN_C, *WORKS)
+        ]
 
 
 def goals(results: Results) -> Sequence[Goal]:
@@ -195,7 +186,8 @@ BENCHMARK = Benchmark(
         "Files on tmpfs, a hundred in each directory, of which nothing changes. What is counted is "
         "the CPU time of one poll, and the growth of the largest resident set with the modules "
         "that are imported. `scandir and stat` is a walk with `os.scandir` and a stat of each "
-        "item, below which no Python program can come. watchdog is `DirectorySnapshot` and "
+        "item, below which no Python program can come; the one in C keeps nothing, and no program "
+        "that looks at each file can come below it. watchdog is `DirectorySnapshot` and "
         "`DirectorySnapshotDiff`, which its PollingObserver uses; watchfiles, in Rust, polls by "
         f"itself, {DELAY} s apart, and the CPU time of {WINDOW:g} s is divided by their number."
     ),

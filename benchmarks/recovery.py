@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import resource
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,15 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import (
-    ROOT,
     Benchmark,
     Case,
     Column,
     Goal,
     Measured,
-    PeerFailed,
     Results,
+    apart,
     directory,
+    most_memory,
+    of_files,
 )
 
 LARGE = 1_000_000
@@ -42,12 +41,7 @@ def plant(top: Path, size: int) -> None:
 
 def measure(what: str, top: Path, state: Path, size: int) -> Measured:
     """Do `what` in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.recovery", what, str(top), str(state), str(size)]
-    done = subprocess.run(command, capture_output=True, cwd=ROOT, check=False)  # noqa: S603
-    if done.returncode:
-        raise PeerFailed(done.stderr.decode(errors="replace")[-500:])
-    answer: Measured = json.loads(done.stdout)
-    return answer
+    return apart("recovery", what, top, state, size)
 
 
 def walk(top: Path, state: Path, size: int) -> dict[str, float]:
@@ -103,21 +97,11 @@ def compare(top: Path, state: Path, size: int) -> dict[str, float]:
 def act(what: Callable[..., dict[str, float]], *arguments: Any) -> None:
     """Print what `what` took, as JSON."""
     begin = time.monotonic()
-    memory = _memory()
+    memory = most_memory()
     told = what(*arguments)
     seconds = told.pop("seconds", time.monotonic() - begin)
-    measured = {"seconds": seconds, "memory": (_memory() - memory) / arguments[2], **told}
+    measured = {"seconds": seconds, "memory": (most_memory() - memory) / arguments[2], **told}
     sys.stdout.write(json.dumps(measured))
-
-
-def _memory() -> int:
-    """Return the most memory that the process has had, in bytes (getrusage(2))."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def heading(size: int) -> str:
-    """Return the heading of a table."""
-    return f"{size:,} files"
 
 
 @contextlib.contextmanager
@@ -130,9 +114,9 @@ def cases(quick: bool) -> Iterator[Sequence[Case]]:
             state = stack.enter_context(directory()) / "state.sqlite3"
             plant(top, size)
             found += [
-                Case(heading(size), "django-inotifier, first start", _once(top, state, size)),
-                Case(heading(size), WALK, partial(measure, "walk", top, state, size)),
-                Case(heading(size), COMPARISON, partial(measure, "compare", top, state, size)),
+                Case(of_files(size), "django-inotifier, first start", _once(top, state, size)),
+                Case(of_files(size), WALK, partial(measure, "walk", top, state, size)),
+                Case(of_files(size), COMPARISON, partial(measure, "compare", top, state, size)),
             ]
         yield found
 
