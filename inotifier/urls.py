@@ -34,6 +34,11 @@ def scheme_of(url: Location) -> str:
     return "file" if found is None or isinstance(url, os.PathLike) else found[1].lower()
 
 
+def is_url(pathname: str) -> bool:
+    """Tell whether the `pathname` of an event is a URL; others are absolute paths."""
+    return not pathname.startswith("/")
+
+
 def without_user(text: str) -> str:
     """Return `text` without the users and passwords that URLs in it may hold."""
     return _WHO.sub("://", text)

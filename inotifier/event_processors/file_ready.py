@@ -29,6 +29,7 @@ from inotifier.event_processors.ready_names import TEMPORARY, ReadyNames
 from inotifier.event_processors.sending import send
 from inotifier.events import Event
 from inotifier.exceptions import ReceiversFailed, TryAgain
+from inotifier.urls import is_url
 from inotifier.writers import Writers, writers_of
 
 _SOON = 0.1
@@ -82,12 +83,17 @@ class FileReadySignaler(ProcessEvent):
         self._sending: set[str] = set()
         self._lock = threading.Lock()
 
+    def prepare(self, entry_path: str) -> None:
+        """Raise ValueError if an option asks for what a place with a URL does not tell."""
+        if is_url(entry_path) and (self._settle or self._min_size or self._names.markers):
+            raise ValueError("settle, marker and min_size are for files of this machine")
+
     def process_IN_CREATE(self, event: Event) -> None:
-        if not (event.dir or _is_remote(event) or self._offered_again(event)):
+        if not (event.dir or is_url(event.pathname) or self._offered_again(event)):
             self._arrived(event)
 
     def process_IN_MODIFY(self, event: Event) -> None:
-        if _is_remote(event) or self._offered_again(event):
+        if is_url(event.pathname) or self._offered_again(event):
             return
         path = event.pathname
         first = not self._files.is_pending(path)
@@ -97,7 +103,7 @@ class FileReadySignaler(ProcessEvent):
             self._arrived(event)
 
     def process_IN_CLOSE_WRITE(self, event: Event) -> None:
-        if _is_remote(event):
+        if is_url(event.pathname):  # whose place says that it is complete
             if not self._names.is_temporary(event.pathname):
                 send(signals.file_ready, self, event)
             return
@@ -368,11 +374,6 @@ def _event_of(event: Event, pathname: str) -> Event:
         watch=event.watch,
         timestamp=event.timestamp,
     )
-
-
-def _is_remote(event: Event) -> bool:
-    """Tell whether it is of a place with a URL: its end of writing says that it is ready."""
-    return not event.pathname.startswith("/")
 
 
 def _urgency(problem: ReceiversFailed | TryAgain) -> float:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inotifier.exceptions import TryAgain
+from inotifier.exceptions import InotifierError, TryAgain
 from inotifier.polling import PlacePolling
 from inotifier.sources import Poller, SourceError, register_poller, registry
 from inotifier.watches import Watch
@@ -184,6 +184,12 @@ def test_a_file_is_ready_once(files, polled):
         files.pipe("/in/upload", b"1")
         polled.poll()
     assert ready.pathnames == [f"{URL}/new", f"{URL}/upload"]
+
+
+@pytest.mark.parametrize("option", [{"settle": 5}, {"marker": ".done"}, {"min_size": 1}])
+def test_what_no_place_tells_cannot_be_asked_for(files, watching, option):
+    with pytest.raises(InotifierError, match="settle, marker and min_size are for files of this"):
+        watching((URL, None, READY, {"options": option}), run=False)
 
 
 @pytest.mark.parametrize(
