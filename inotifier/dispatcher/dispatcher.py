@@ -10,18 +10,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from inotifier.dispatcher.handler import Handler, Wait
+from inotifier.connections import close_connections, refresh_after_rest, refresh_connections
+from inotifier.dispatcher.handler import Handler
 from inotifier.dispatcher.order import Delivery, Order, Question
-from inotifier.dispatcher.process import (
-    close_connections,
-    end_child,
-    is_child,
-    refresh_after_rest,
-    refresh_connections,
-    this_one_delivers,
-)
+from inotifier.dispatcher.process import end_child, is_child, this_one_delivers
 from inotifier.events import Event, printable
 from inotifier.exceptions import TryAgain
+from inotifier.later import Wait
 from inotifier.notifier import Batch
 
 logger = logging.getLogger(__name__)

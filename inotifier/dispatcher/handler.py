@@ -8,15 +8,17 @@ import os
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from inotifier.books import TOLD, Bookkeeping
+from inotifier.connections import refresh_connections
 from inotifier.dispatcher.loops import TELLING, Loops
 from inotifier.dispatcher.own_writes import OwnWrites
-from inotifier.dispatcher.process import end_child, is_child, refresh_connections
+from inotifier.dispatcher.process import end_child, is_child
 from inotifier.events import Event, mask_names, printable
 from inotifier.exceptions import ReceiversFailed, TryAgain
 from inotifier.filters import PathFilter
+from inotifier.later import Wait
 from inotifier.notifier import Methods
 from inotifier.signals import delivery_failed
 from inotifier.state import Seen
@@ -27,18 +29,6 @@ logger = logging.getLogger(__name__)
 
 _MOST_DOUBLINGS = 64
 """Beyond, a delay is for ever, or 0."""
-
-
-class Wait(NamedTuple):
-    """An event is to be delivered again.
-
-    Attributes:
-        seconds: not before they have passed.
-        failed: True if its handler failed, False if it asked for the wait.
-    """
-
-    seconds: float
-    failed: bool
 
 
 @dataclass(frozen=True)

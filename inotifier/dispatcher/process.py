@@ -1,14 +1,9 @@
-"""What surrounds a call of the user's code: forks, and the connections to databases."""
+"""Children that the user's code forks: they must not go on as the process that delivers."""
 
 from __future__ import annotations
 
 import logging
 import os
-import threading
-import time
-from collections.abc import Callable
-
-from django.db import close_old_connections, connections
 
 logger = logging.getLogger(__name__)
 
@@ -49,38 +44,3 @@ def _exit_code(exc: BaseException | None) -> int:
         return exc.code if isinstance(exc.code, int) else int(exc.code is not None)
     logger.error("a forked child ended: %r", exc, exc_info=exc)
     return 1
-
-
-_RESTED = 1.0
-"""Seconds after which a connection may have become too old; their ages are whole seconds."""
-
-
-class _Refreshed(threading.local):
-    at = float("-inf")
-
-
-_refreshed = _Refreshed()
-
-
-def refresh_connections() -> None:
-    """Close this thread's connections that are broken or too old; the next use opens new ones."""
-    _close(close_old_connections)
-    _refreshed.at = time.monotonic()
-
-
-def refresh_after_rest() -> None:
-    """Do so before a delivery unless it has just been done: it takes longer than a delivery."""
-    if time.monotonic() - _refreshed.at > _RESTED:
-        refresh_connections()
-
-
-def close_connections() -> None:
-    """Close this thread's connections."""
-    _close(connections.close_all)
-
-
-def _close(close: Callable[[], None]) -> None:
-    try:
-        close()
-    except Exception:  # a server that is gone does not even say goodbye
-        logger.exception("a database connection cannot be closed")

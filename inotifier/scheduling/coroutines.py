@@ -1,0 +1,70 @@
+"""One event loop, in a thread of its own while there are coroutines to run."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+_LINGER = 1.0
+"""Seconds that the loop stays without work."""
+
+
+class Coroutines:
+    """Runs coroutines beside each other.
+
+    Args:
+        make_executor: gives what the loop runs blocking functions on.
+    """
+
+    def __init__(self, make_executor: Callable[[], ThreadPoolExecutor]) -> None:
+        self._make_executor = make_executor
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._number = 0
+
+    def submit(self, make: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        """Run the coroutine that `make` returns, which must not raise; never blocks."""
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._loop.set_default_executor(self._make_executor())
+                threading.Thread(
+                    target=self._run, args=(self._loop,), name="inotifier-loop", daemon=True
+                ).start()
+            self._number += 1
+            self._loop.call_soon_threadsafe(self._begin, self._loop, make)
+
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        asyncio.set_event_loop(loop)
+        try:
+            loop.run_forever()
+            loop.run_until_complete(loop.shutdown_asyncgens())
+        finally:
+            asyncio.set_event_loop(None)
+            loop.close()
+
+    def _begin(
+        self, loop: asyncio.AbstractEventLoop, make: Callable[[], Coroutine[Any, Any, object]]
+    ) -> None:
+        task = loop.create_task(make())
+        task.add_done_callback(lambda _: self._ended(loop))
+
+    def _ended(self, loop: asyncio.AbstractEventLoop) -> None:
+        with self._lock:
+            self._number -= 1
+            if self._number:
+                return
+        loop.call_later(_LINGER, self._stop_if_idle, loop)
+
+    def _stop_if_idle(self, loop: asyncio.AbstractEventLoop) -> None:
+        with self._lock:
+            if self._number or self._loop is not loop:
+                return
+            if asyncio.all_tasks(loop):  # which a job has left to run by themselves
+                loop.call_later(_LINGER, self._stop_if_idle, loop)
+                return
+            self._loop = None
+        loop.stop()
