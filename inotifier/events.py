@@ -35,6 +35,7 @@ from inotifier.exceptions import ConfigurationError
 
 __all__ = [
     "ALL_EVENTS",
+    "EVENT_BITS",
     "EVENT_NAMES",
     "IN_ATTRIB",
     "IN_CLOSE_WRITE",
@@ -71,10 +72,14 @@ _BITS: dict[str, int] = {
     "IN_MOVE": IN_MOVED_FROM | IN_MOVED_TO,
 }
 
-EVENT_NAMES: tuple[str, ...] = tuple(
-    name for family in ("OP_FLAGS", "EVENT_FLAGS") for name in EventsCodes.FLAG_COLLECTIONS[family]
-)
-"""The fifteen names of events, IN_ACCESS to IN_IGNORED."""
+EVENT_BITS: dict[str, int] = {
+    **EventsCodes.FLAG_COLLECTIONS["OP_FLAGS"],
+    **EventsCodes.FLAG_COLLECTIONS["EVENT_FLAGS"],
+}
+"""The fifteen events, IN_ACCESS to IN_IGNORED."""
+
+EVENT_NAMES: tuple[str, ...] = tuple(EVENT_BITS)
+"""Their names."""
 
 
 def parse_mask(value: object) -> int:

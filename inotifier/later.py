@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import NamedTuple, Protocol
 
+from inotifier.events import Event
+
 _lock = threading.Lock()
 """For the owners of all: it is held for moments only."""
 
@@ -106,8 +108,14 @@ class Later:
         """The time.monotonic() before which nothing happens, None if it may be under way."""
         return None
 
-    def owned_by(self) -> tuple[Owner, ...]:
-        """Return who has its event."""
+    @property
+    def has_ended(self) -> bool:
+        """True once it is done, or given up."""
+        return self._ended
+
+    @property
+    def owners(self) -> tuple[Owner, ...]:
+        """Who has its event."""
         return self._owners
 
     def join(self, owner: Owner) -> bool:
@@ -129,6 +137,24 @@ class Later:
 
     def abandon(self) -> None:
         """Begin no more: the process ends."""
+
+
+class Deferring:
+    """A processor that begins with an event when that has an owner.
+
+    Others begin before they return; what they do until then is not guarded.
+    """
+
+    def defer(self, event: Event) -> Later | None:
+        """Return what is to be started for `event`, None if nothing is."""
+        raise NotImplementedError
+
+    def __call__(self, event: Event) -> Later | None:
+        """Take `event`."""
+        later = self.defer(event)
+        if later is not None:
+            later.start()
+        return later
 
 
 class _Several(Later):

@@ -7,6 +7,7 @@ import hypothesis
 import pytest
 
 from inotifier.event_processors import CreateViaChunksSignaler, PartialFiles
+from inotifier.scheduling import coroutines, timers, workers
 from tests.in_process import Watching
 from tests.waiting import wait_for
 
@@ -60,6 +61,13 @@ def nothing_is_left_behind() -> Iterator[None]:
 def no_partial_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """The record of uploads belongs to a daemon; here, each test is one."""
     monkeypatch.setattr(CreateViaChunksSignaler, "partial_files", PartialFiles())
+
+
+@pytest.fixture(autouse=True)
+def no_lingering(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let threads that run tasks end at once when there are none."""
+    for module in (coroutines, timers, workers):
+        monkeypatch.setattr(module, "_LINGER", 0.01)
 
 
 @pytest.fixture

@@ -1,5 +1,10 @@
-"""Later, once, or not at all: jobs that run for events."""
+"""Later, once, or not at all: jobs that run for events, and what starts them."""
 
+from inotifier.scheduling.event_map import Cancel, EventMap
 from inotifier.scheduling.scheduler import TaskScheduler
 
-__all__ = ["TaskScheduler"]
+__all__ = ["Cancel", "EventMap", "TaskScheduler"]
+
+# Logs, the status and settings name them by the package, wherever they are defined.
+for _public in (Cancel, EventMap, TaskScheduler):
+    _public.__module__ = __name__

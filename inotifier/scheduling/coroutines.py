@@ -8,8 +8,15 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from asgiref.sync import sync_to_async
+
+from inotifier.connections import refresh_connections
+
 _LINGER = 1.0
 """Seconds that the loop stays without work."""
+
+_RESTED = 1.0
+"""Seconds after which a connection to a database may have become too old."""
 
 
 class Coroutines:
@@ -24,6 +31,8 @@ class Coroutines:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._number = 0
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._refreshed = float("-inf")
 
     def submit(self, make: Callable[[], Coroutine[Any, Any, object]]) -> None:
         """Run the coroutine that `make` returns, which must not raise; never blocks."""
@@ -49,8 +58,17 @@ class Coroutines:
     def _begin(
         self, loop: asyncio.AbstractEventLoop, make: Callable[[], Coroutine[Any, Any, object]]
     ) -> None:
+        if loop.time() - self._refreshed > _RESTED:
+            self._refreshed = loop.time()
+            self._keep(loop.create_task(_refresh()))
         task = loop.create_task(make())
+        self._keep(task)
         task.add_done_callback(lambda _: self._ended(loop))
+
+    def _keep(self, task: asyncio.Task[object]) -> None:
+        """Hold `task` until it is done: the loop itself does not."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _ended(self, loop: asyncio.AbstractEventLoop) -> None:
         with self._lock:
@@ -68,3 +86,8 @@ class Coroutines:
                 return
             self._loop = None
         loop.stop()
+
+
+async def _refresh() -> None:
+    """Close the connections of coroutines that are broken or too old."""
+    await sync_to_async(refresh_connections)()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import math
 import threading
@@ -15,7 +16,7 @@ from django.apps import apps
 
 from inotifier.events import IN_CLOSE_WRITE, IN_CREATE, IN_MOVED_TO, Event
 from inotifier.exceptions import TryAgain
-from inotifier.later import Later, Wait
+from inotifier.later import Deferring, Later, Wait
 from inotifier.scheduling import options
 from inotifier.scheduling.jobs import Job, checked, imported, is_coroutine_function, takes_id
 from inotifier.scheduling.log import TaskLog
@@ -25,7 +26,7 @@ from inotifier.scheduling.task import State, Task, look_at
 from inotifier.scheduling.workers import MOST_WORKERS
 
 
-class TaskScheduler:
+class TaskScheduler(Deferring):
     """An event processor that runs a job for each path, `delay` seconds after its last event.
 
     What identifies a task is its path. A new event for a task that waits starts the delay again:
@@ -121,8 +122,9 @@ class TaskScheduler:
     def _runner(self) -> Runner:
         return self._own_runner or shared_runner()
 
-    def __len__(self) -> int:
-        """Return the number of paths that have a task."""
+    @property
+    def pending(self) -> int:
+        """Number of paths that have a task."""
         return len(self._tasks)
 
     def prepare(self, entry_path: str) -> None:
@@ -132,15 +134,8 @@ class TaskScheduler:
 
     # As an event processor
 
-    def __call__(self, event: Event) -> Later | None:
-        """Run the job for `event` when its time has come."""
-        later = self.defer(event)
-        if later is not None:
-            later.start()
-        return later
-
     def defer(self, event: Event) -> Later | None:
-        """Do so once what is returned is started; None if there is nothing to run."""
+        """Return the task that runs the job for `event`; None if there is nothing to run."""
         if not self.wants(event):
             return None
         if self._job is None:
@@ -326,7 +321,11 @@ class TaskScheduler:
         if task is None:
             return
         try:
-            self._end(task, await self._perform_coroutine(task))
+            failure = await self._perform_coroutine(task)
+            if failure is None:
+                self._end(task, None)
+            else:  # who is told of it may need a database, or be slow
+                await asyncio.to_thread(self._end, task, failure)
         finally:
             self._pass_turn()
 
@@ -356,21 +355,25 @@ class TaskScheduler:
         failure: BaseException | None = None
         try:
             with task.guard():
-                self._call(task)
+                _check_result(self._call(task))
         except BaseException as exc:  # sys.exit() too: it must not harm others
             failure = exc
         if overrun is not None and overrun.end():
-            return TimeoutError(f"its job ran for more than {self._timeout:g} s")
+            return self._timed_out()
         return failure
 
     async def _perform_coroutine(self, task: Task) -> BaseException | None:
+        scope = asyncio.timeout(self._timeout)
         try:
             with task.guard():
-                async with asyncio.timeout(self._timeout):
+                async with scope:
                     await self._call(task)
         except BaseException as exc:
-            return exc
+            return self._timed_out() if scope.expired() else exc
         return None
+
+    def _timed_out(self) -> TimeoutError:
+        return TimeoutError(f"its job ran for more than {self._timeout:g} s")
 
     def _call(self, task: Task) -> Any:
         assert self._job is not None  # noqa: S101
@@ -438,6 +441,15 @@ class TaskScheduler:
         _do(then)
         if wait is not None and task.state is State.ENDED:
             task.done()
+
+
+def _check_result(result: object) -> None:
+    if inspect.iscoroutine(result):
+        result.close()
+        raise TypeError(
+            "the job is an ordinary function that returned a coroutine, which nobody runs; make it "
+            "an `async def`"
+        )
 
 
 def _do(action: Callable[[], None] | None) -> None:

@@ -74,10 +74,12 @@ class Timers:
         """Note that something in the heap is not wanted any more."""
         with self._changed:
             self._unwanted += 1
-            if self._unwanted > _FEW and self._unwanted > len(self._heap) / 2:
+            is_worth_while = self._unwanted > max(_FEW, len(self._heap) / 2)
+            if is_worth_while or self._unwanted >= len(self._heap):
                 self._heap = [entry for entry in self._heap if entry[2].is_wanted]
                 heapq.heapify(self._heap)
                 self._unwanted = 0
+                self._changed.notify()
 
     def fire_due(self) -> None:
         """Call everything whose time has come."""

@@ -12,8 +12,8 @@ from inotifier.connections import close_connections, refresh_after_rest, refresh
 
 MOST_WORKERS = 32
 
-_LINGER = 1.0
-"""Seconds that a thread stays without work."""
+_LINGER = 10.0
+"""Seconds that a thread stays without work, with its connections to databases."""
 
 
 class Workers:
