@@ -6,6 +6,7 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from inotifier.events import (
@@ -62,11 +63,33 @@ class Bookkeeping(Protocol):
     def delivered(self, event: Event, seen: Any, *, is_done: bool | None = None) -> None:
         """Record that `event` was delivered, or had not to be."""
 
+    def defer(self, event: Event, seen: Any, *, is_new: bool) -> None:
+        """Record nothing of the path of `event` until it is settled."""
+
+    def settle(self, path: str, *, is_told: bool, is_there: bool) -> None:
+        """Note that what was deferred of `path` is done with."""
+
     def record_told(self, pathname: str, seen: Seen) -> None:
         """Record what an event of another path told of."""
 
     def close(self) -> None:
         """Keep what is known of what is not delivered before the end."""
+
+
+@dataclass
+class Open:
+    """A path of which events are not done with.
+
+    Attributes:
+        number: of those who are to settle it.
+        seen: what is to be recorded then; None if it is gone.
+        is_told: False if nothing is to be recorded.
+    """
+
+    __slots__ = ("is_told", "number", "seen")
+    number: int
+    seen: Seen | None
+    is_told: bool
 
 
 class Books:
@@ -103,12 +126,21 @@ class Books:
         # where they are.
         self._detours: dict[str, str] = {}
         self._lock = threading.Lock()  # for the four dicts
+        self._open: dict[str, Open] = {}
+        self._settling = threading.Lock()  # for that one, and what is recorded of its paths
         self._last: tuple[float, str, os.stat_result | None] = (0.0, "", None)
         self._recorded: os.stat_result | None = None
 
     def known(self, pathname: str) -> Seen | None:
         """Return what is recorded of a path."""
         return self.ledger.get(self._place(pathname))
+
+    def expected(self, pathname: str) -> Seen | None:
+        """Return what is recorded of a path, or will be once its events are done with."""
+        with self._settling:
+            if pathname in self._open:
+                return self._open[pathname].seen
+        return self.known(pathname)
 
     def _known_by_now(self, pathname: str) -> Seen | None:
         """Return the same, None as well if the state cannot be read."""
@@ -118,7 +150,12 @@ class Books:
             return None
 
     def record(self, pathname: str, seen: Seen | None) -> None:
-        """Record a path as `seen`, or with None that it is gone."""
+        """Record a path as `seen`, or with None that it is gone; once its events are done with."""
+        if self._open:
+            with self._settling:
+                if pathname in self._open:
+                    self._open[pathname].seen = seen
+                    return
         self.ledger.record(self._place(pathname), seen)
 
     def written_in(self, directory: str) -> Mapping[bytes, Seen]:
@@ -219,8 +256,65 @@ class Books:
         else:
             complete = is_done is not False and self.is_complete(event.pathname, status)
         self._recorded = status
+        if self._open:
+            self.record(event.pathname, Seen.of(status, complete))
+            return
         path = self._place(event.pathname) if self._detours else event.pathname
         self.ledger.record(path, Seen.of(status, complete))
+
+    def defer(self, event: Event, status: os.stat_result | None, *, is_new: bool) -> None:
+        """Record nothing of the path of `event` until it is settled.
+
+        Where a directory has moved, what is recorded below goes along at once.
+
+        Args:
+            event: one of `TOLD`.
+            status: what `look` gave before.
+            is_new: True if there will be a `settle` for it; False if it is one with another event
+                for which there will be.
+        """
+        path = event.pathname
+        with self._settling:
+            one = self._open.setdefault(path, Open(0, None, True))
+            one.number += is_new
+        self._recorded = None
+        self.delivered(event, status)
+        if is_new or event.dir:
+            self._doubt(path, one.seen)
+
+    def _doubt(self, path: str, seen: Seen | None) -> None:
+        """Let nothing recorded of `path` tell that it was delivered as `seen`.
+
+        A directory takes its record along, and not every event tells of a change.
+        """
+        known = self._known_by_now(path)
+        if known is None or seen is None or not (known.complete and known.same(seen)):
+            return
+        # If that is enough to be told of it again, it stays known, so that its end is told, too.
+        is_enough = self._asks_for_ends and stat.S_ISREG(known.kind)
+        self.ledger.record(self._place(path), known._replace(complete=False) if is_enough else None)
+
+    def settle(self, path: str, *, is_told: bool, is_there: bool) -> None:
+        """Note that what was deferred of `path` is done with.
+
+        The last time, what has been seen of it is recorded, if all was told.
+
+        Args:
+            path: that of the event.
+            is_told: False if it is to be told again.
+            is_there: whether there was something at `path` when it was told.
+        """
+        place = self._place(path)
+        with self._settling:
+            one = self._open[path]
+            one.number -= 1
+            one.is_told &= is_told
+            if one.number:
+                return
+            # What has gone by itself has events of its own, or a directory above has moved.
+            if one.is_told and (is_there or one.seen is None):
+                self.ledger.record(place, one.seen)
+            del self._open[path]
 
     def _moved(self, event: Event, status: os.stat_result | None, *, is_done: bool | None) -> None:
         """Record what came, went, or is not there any more when its event is delivered."""
@@ -321,13 +415,17 @@ class Books:
 
     def _take_along(self, source: str | None, target: str) -> bool:
         """Note where what is astray below `source` may be; tell whether there is any."""
-        if source is None or not self.astray:
+        if source is None:
             return False
+        below = f"{source}/"
+        with self._settling:
+            # Their events tell of where they are not any more.
+            is_open = any(path.startswith(below) for path in self._open)
         with self._lock:
-            astray = [path for path in self.astray if path.startswith(f"{source}/")]
+            astray = [path for path in self.astray if path.startswith(below)]
             for path in astray:
                 self.astray[target + path[len(source) :]] = self.astray.pop(path)
-        return bool(astray)
+        return is_open or bool(astray)
 
     def _remember(self, cookie: int, seen: Seen | None) -> None:
         with self._lock:

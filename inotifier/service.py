@@ -19,6 +19,7 @@ from inotifier.dispatcher import Dispatcher, Handler, NotingMethods, OwnWrites, 
 from inotifier.event_processors import send
 from inotifier.events import IN_DELETE_SELF, UNASKED, Event, printable
 from inotifier.exceptions import InotifierError
+from inotifier.later import Deferring
 from inotifier.notifier import Inotify, Keeper, KeeperStage, Methods, Reader, Subscription
 from inotifier.polling import FIRST, FilePolling, PlaceBooks, PlacePolling, Rounds
 from inotifier.recovery import Recovery, dividing_moment
@@ -95,6 +96,21 @@ class Service:
     def unkept(self) -> int:
         """Number of events that wait and would not come again after a restart."""
         return sum(one.pending for one in self.handlers if not one.keeps)
+
+    @property
+    def deferred(self) -> tuple[int, int]:
+        """Number of events of tasks that wait for their time, and of those that run."""
+        return self._dispatcher.deferred
+
+    @property
+    def unkept_paths(self) -> list[str]:
+        """The paths of tasks that would not come again after a restart."""
+        return sorted(
+            deferral.pathname
+            for handler in self.handlers
+            if not handler.keeps
+            for deferral in handler.deferrals.listed()
+        )
 
     @property
     def state_problem(self) -> str:
@@ -197,7 +213,7 @@ class Service:
 
     def _has_room(self) -> bool:
         # At the end nobody comes after us to read what the kernel holds, which has its own limit.
-        return self._finished or self._dispatcher.depth + self._stage.backlog < self._queue_size
+        return self._finished or self._dispatcher.held + self._stage.backlog < self._queue_size
 
     def drained(self, timeout: float) -> bool:
         """Wait `timeout` seconds, after `finish`, until all is delivered; tell whether it is."""
@@ -272,6 +288,7 @@ def make_handlers(entries: Sequence[Entry], state: State | None) -> list[Handler
             books=_books(entry, state, numbers),
             asked=entry.mask | UNASKED,
             own_writes=own_writes if entry.watch.ignore_self else None,
+            notes=own_writes,
         )
         for entry in entries
     ]
@@ -291,9 +308,10 @@ def begin(handlers: Iterable[Handler], since: float) -> None:
 
 
 def _methods(entry: Entry, own_writes: OwnWrites | None) -> Methods:
-    if own_writes is None:
-        return Methods(entry.processor)
-    return NotingMethods(entry.processor, own_writes)
+    processor = entry.processor
+    if isinstance(processor, Deferring):
+        processor = processor.defer
+    return Methods(processor) if own_writes is None else NotingMethods(processor, own_writes)
 
 
 def _books(entry: Entry, state: State | None, numbers: Counter[str]) -> Bookkeeping | None:

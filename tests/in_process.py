@@ -104,6 +104,13 @@ class Running:
             assert self.service.drained(60)
         self.close()
 
+    def cut(self) -> None:
+        """Stop as a daemon does whose time is over: what waits is left."""
+        self.service.finish()
+        self.service.abandon()
+        assert self.service.drained(60)
+        self.close()
+
     def close(self) -> None:
         self._stopped = True
         self.service.close()

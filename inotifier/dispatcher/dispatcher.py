@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from inotifier.connections import close_connections, refresh_after_rest, refresh_connections
+from inotifier.dispatcher.deferrals import Deferrals
 from inotifier.dispatcher.handler import Handler
 from inotifier.dispatcher.order import Delivery, Order, Question
 from inotifier.dispatcher.process import end_child, is_child, this_one_delivers
@@ -49,7 +50,8 @@ class Dispatcher:
             for number in range(workers if workers > 1 else 0)
         ]
         self._put = 0
-        self._done = 0
+        self._done = 0  # or deferred: there is nothing more to do here
+        self._deferrals: tuple[Deferrals, ...] = ()
         self._finishing = False
         self._abandoned = False
         # What follows belongs to whoever holds the lock.
@@ -60,7 +62,28 @@ class Dispatcher:
 
     @property
     def depth(self) -> int:
-        """Number of events that wait, those being handled among them."""
+        """Number of events that wait, those among them that are handled now, or later."""
+        return self._in_order + sum(one.number for one in self._deferrals)
+
+    @property
+    def held(self) -> int:
+        """Number of events that are kept: of those that a task is to handle, the last."""
+        return self._in_order + sum(len(one.open) for one in self._deferrals)
+
+    @property
+    def deferred(self) -> tuple[int, int]:
+        """Number of events that tasks are to handle which wait, and of those that are handled."""
+        waiting = running = 0
+        for deferrals in self._deferrals:
+            for one in deferrals.listed():
+                if one.due is None:
+                    running += one.number
+                else:
+                    waiting += one.number
+        return waiting, running
+
+    @property
+    def _in_order(self) -> int:
         return self._put - self._done
 
     @property
@@ -107,14 +130,22 @@ class Dispatcher:
         """
         with self._lock:
             # What is in a queue, or in the hands of the only thread, is in no order.
-            if self._timers and self.depth == len(self._order) and self._order.only_sleeps:
-                return self._timers[0][0]
-        return None
+            if self._in_order != len(self._order) or not self._order.only_sleeps:
+                return None
+            times = [self._timers[0][0]] if self._timers else []
+        for deferrals in self._deferrals:
+            for one in deferrals.listed():
+                if one.due is None:
+                    return None
+                times.append(one.due)
+        return min(times, default=None)
 
     def abandon(self) -> int:
         """Begin no further delivery; return the number of events that are left."""
         self._abandoned = True
         self._queue.put([])
+        for deferrals in self._deferrals:
+            deferrals.abandon()
         return self.depth
 
     # The thread of the queue
@@ -155,8 +186,11 @@ class Dispatcher:
                 wait = handler.attempt(event)
                 if wait is None:
                     self._done += 1
-                else:
+                elif isinstance(wait, Wait):
                     self._wait_with(handler, event, wait)
+                else:
+                    with self._lock:
+                        self._leave_to(wait)
             else:
                 self._add(handler, event)
             if self._timers and self._timers[0][0] <= self._clock():
@@ -230,10 +264,24 @@ class Dispatcher:
                 return self._order.replace(delivery, events)
         wait = delivery.handler.attempt(event, delivery.tried)
         with self._lock:
-            if wait is not None:
+            if isinstance(wait, Wait):
                 return self._put_aside(delivery, wait)
-            self._done += 1
+            if wait is None:
+                self._done += 1
+            else:
+                self._leave_to(wait)
             return self._order.end(delivery)
+
+    def _leave_to(self, deferrals: Deferrals) -> None:
+        """Note that an event is one of `deferrals` now, and holds up no other."""
+        if deferrals not in self._deferrals:
+            deferrals.wake = self._wake_to_end
+            self._deferrals += (deferrals,)
+        self._done += 1
+
+    def _wake_to_end(self) -> None:
+        if self._finishing:
+            self._queue.put([])
 
     def _put_aside(self, delivery: Delivery, wait: Wait) -> list[Delivery]:
         if self._workers:

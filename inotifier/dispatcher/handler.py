@@ -12,13 +12,14 @@ from typing import Any, Protocol, runtime_checkable
 
 from inotifier.books import TOLD, Bookkeeping
 from inotifier.connections import refresh_connections
+from inotifier.dispatcher.deferrals import Deferrals
 from inotifier.dispatcher.loops import TELLING, Loops
 from inotifier.dispatcher.own_writes import OwnWrites
 from inotifier.dispatcher.process import end_child, is_child
 from inotifier.events import Event, mask_names, printable
 from inotifier.exceptions import ReceiversFailed, TryAgain
 from inotifier.filters import PathFilter
-from inotifier.later import Wait
+from inotifier.later import Later, Wait
 from inotifier.notifier import Methods
 from inotifier.signals import delivery_failed
 from inotifier.state import Seen
@@ -76,6 +77,7 @@ class Handler:
         books: keeps what was delivered, if it is kept.
         asked: bits of the events that are for the processor; others are for the books alone.
         own_writes: tells which events to leave out because a handler has caused them.
+        notes: what its processor writes later is noted there.
         seen: events read from the kernel, or made.
         delivered: events whose processor returned.
         failed: events given up, because their processor, or a receiver of its signal, raised
@@ -92,6 +94,7 @@ class Handler:
     books: Bookkeeping | None = None
     asked: int = -1
     own_writes: OwnWrites | None = None
+    notes: OwnWrites | None = None
     seen: int = 0
     delivered: int = 0
     failed: int = 0
@@ -102,7 +105,8 @@ class Handler:
 
     def __post_init__(self) -> None:
         self._loops = Loops(self.entry.name)
-        self._holds = self.entry.watch.on_failure == "hold"
+        self.holds = self.entry.watch.on_failure == "hold"
+        self.deferrals = Deferrals(self)
         # What its filter leaves out of a place with a URL is not even asked about.
         self._filter = self.entry.filter if self.entry.url is None else None
         processor = self.entry.processor
@@ -122,7 +126,7 @@ class Handler:
         """Tell whether `event` is for the processor, and not for the books alone."""
         return bool(event.mask & self.asked)
 
-    def attempt(self, event: Event, tried: int = 0) -> Wait | None:
+    def attempt(self, event: Event, tried: int = 0) -> Wait | Deferrals | None:
         """Call the processor; whatever it raises is logged and counted, and goes no further.
 
         Args:
@@ -130,7 +134,7 @@ class Handler:
             tried: how often it has failed on this event.
 
         Returns:
-            When to call again; None if the event is done with.
+            When to call again; None if the event is done with; where it is, if that is so later.
         """
         books = self.books if event.mask & TOLD else None
         look = books.look(event) if books is not None else None
@@ -151,16 +155,20 @@ class Handler:
             try:
                 if self._gathering is not None and books is not None:
                     _brief(self._gathering, books, event, look)
-                self.methods[event.mask](event)
+                result = self.methods[event.mask](event)
+                if result is not None and isinstance(result, Later):
+                    event.mask, event.pathname, _ = last
+                    event.src_pathname = source
+                    return self._defer(result, event, look, is_told=books is not None)
             except BaseException as exc:  # sys.exit() too: it must not harm others
                 event.mask, event.pathname, _ = last
-                wait = self._failed(event, exc, tried)
+                wait = self.fail(event, exc, tried)
                 if wait is not None:
                     event.src_pathname = source
                     if books is not None:
                         books.put_off(event)
                     return wait
-                if self._holds:
+                if self.holds:
                     if books is not None:
                         books.give_up(event)
                     return None
@@ -180,6 +188,15 @@ class Handler:
                 _record(self._gathering, books, event, look)
         return None
 
+    def _defer(self, later: Later, event: Event, look: Any, *, is_told: bool) -> Deferrals:
+        """Take `event` as done with when `later` is."""
+        if is_child():
+            end_child()
+        self.deferrals.take(later, event, look, is_told=is_told)
+        if event.mask & TELLING:
+            self._loops.note(event)
+        return self.deferrals
+
     def _shows(self, filter: PathFilter, event: Event) -> bool:
         """Tell whether the processor gets `event`."""
         if event.dir and self._gathering is not None:
@@ -187,8 +204,18 @@ class Handler:
             return not filter.skips_directory(event.pathname)
         return filter.lets_through(event)
 
-    def _failed(self, event: Event, exc: BaseException, tried: int) -> Wait | None:
-        """Return when to call again, None if `event` is given up."""
+    def fail(self, event: Event, exc: BaseException, tried: int, number: int = 1) -> Wait | None:
+        """Log and count that `event` has failed.
+
+        Args:
+            event: what it failed on.
+            exc: why.
+            tried: how often it had failed before.
+            number: of events that are given up with it.
+
+        Returns:
+            When to try again, None if it is given up.
+        """
         if is_child():
             raise exc.failures[0][1] if isinstance(exc, ReceiversFailed) else exc
         # The reason may be a connection that broke; the next call gets a new one.
@@ -202,7 +229,7 @@ class Handler:
             self.retried += 1
         self._log(event, exc, f", again in {wait.seconds:g} s" if wait else "")
         if wait is None:
-            self.failed += 1
+            self.failed += number
             self._tell(event, exc)
         return wait
 

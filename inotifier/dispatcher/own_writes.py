@@ -14,6 +14,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 from inotifier.events import Event
@@ -44,7 +46,9 @@ _PATHS: dict[str, tuple[tuple[int, int], ...]] = {
 }
 
 _Look = tuple[int, int, int] | None
-_here = threading.local()
+
+_touched: ContextVar[set[str] | None] = ContextVar("inotifier_touched", default=None)
+"""What is being written here: in this thread, or in this task of an event loop."""
 
 
 class _Left(NamedTuple):
@@ -72,18 +76,24 @@ class OwnWrites:
 
         @functools.wraps(call)
         def noting(event: Event) -> Any:
-            touched: set[str] = set()
-            began = time.time()
-            with self._lock:
-                self._running.append(touched)
-            _here.touched = touched
-            try:
+            with self.noting():
                 return call(event)
-            finally:
-                _here.touched = None
-                self._keep(touched, began)
 
         return noting
+
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        """Note what is written here."""
+        touched: set[str] = set()
+        began = time.time()
+        with self._lock:
+            self._running.append(touched)
+        token = _touched.set(touched)
+        try:
+            yield
+        finally:
+            _touched.reset(token)
+            self._keep(touched, began)
 
     def _keep(self, touched: set[str], began: float) -> None:
         until = time.time() + _PATIENCE
@@ -150,14 +160,14 @@ def _listen() -> None:
 
 
 def _hear(name: str, arguments: tuple[Any, ...]) -> None:
-    touched: set[str] | None = getattr(_here, "touched", None)
+    touched = _touched.get()
     if touched is None:
         return
-    _here.touched = None  # finding out the paths may itself be audited
+    token = _touched.set(None)  # finding out the paths may itself be audited
     try:
         touched.update(map(_real, _written(name, arguments)))
     finally:
-        _here.touched = touched
+        _touched.reset(token)
 
 
 def _written(name: str, arguments: tuple[Any, ...]) -> Iterator[str]:

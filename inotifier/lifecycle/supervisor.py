@@ -13,6 +13,7 @@ import time
 from django.db import connections
 
 from inotifier.conf import conf
+from inotifier.events import printable
 from inotifier.lifecycle import os_signals
 from inotifier.lifecycle.detach import open_descriptors
 from inotifier.lifecycle.pid_file import PidFile
@@ -30,6 +31,7 @@ _TICK = 1.0
 _TICK_WHILE_CHECKING = 0.1
 _KEEP_PID_FILE = 3600.0
 _STOPS_TO_CUT = 2
+_MOST_NAMED = 100
 
 
 class Supervisor:
@@ -153,13 +155,23 @@ class Supervisor:
             if is_reload and self._service.only_waits and not self._service.unkept:
                 break
             self._receive(0.0)
+        waiting, running = self._service.deferred
         if left := self._service.abandon():
             lost = self._service.unkept
             logger.error(
-                "stopping with %d event(s) not delivered; %d come at the next start, %d are lost",
+                "stopping with %d event(s) not delivered; %d come at the next start, %d are lost%s",
                 left,
                 left - lost,
                 lost,
+                f" (in tasks: {waiting} that wait, {running} that run)"
+                if waiting or running
+                else "",
+            )
+        if paths := self._service.unkept_paths:
+            logger.error(
+                "lost with their tasks, since their entries do not catch up: %s%s",
+                ", ".join(map(printable, paths[:_MOST_NAMED])),
+                f" and {len(paths) - _MOST_NAMED} more" if len(paths) > _MOST_NAMED else "",
             )
 
     # Reload: a fresh interpreter checks the settings and the code, and only if they are good

@@ -161,7 +161,7 @@ class _Listed(Question):
         """Return the events to deliver; record what nobody asked for."""
         if self.books.holds(self.pathname, self.seen):
             return []
-        known, seen = self.books.known(self.pathname), self.seen
+        known, seen = self.books.expected(self.pathname), self.seen
         masks = [mask for mask in self._masks(known) if mask & self.books.mask]
         if not masks and seen is not None:
             # Who asks for ends is told of this one when it is listed again as it is now.

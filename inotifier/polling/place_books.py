@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import stat
 import struct
+import threading
 from collections.abc import Hashable
 from urllib.parse import quote, unquote
 
+from inotifier.books import Open
 from inotifier.events import IN_CLOSE_WRITE, IN_DELETE, Event
 from inotifier.state import AnyLedger, Seen
 
@@ -39,10 +41,19 @@ class PlaceBooks:
         self.ledger = ledger
         self.mask = mask
         self._held: dict[str, Seen | None] = {}
+        self._open: dict[str, Open] = {}
+        self._lock = threading.Lock()  # for what is open
 
     def known(self, subject: str) -> Seen | None:
         """Return what is recorded of a subject."""
         return self.ledger.get(self._path(subject))
+
+    def expected(self, subject: str) -> Seen | None:
+        """Return what is recorded of a subject, or will be once its events are done with."""
+        with self._lock:
+            if subject in self._open:
+                return self._open[subject].seen
+        return self.known(subject)
 
     def everything(self) -> dict[str, Seen]:
         """Return what is written of all subjects."""
@@ -50,7 +61,11 @@ class PlaceBooks:
         return {self._subject(name.decode("ascii")): seen for name, seen in written.items()}
 
     def record(self, subject: str, seen: Seen | None) -> None:
-        """Record a subject as `seen`, or with None that it is gone."""
+        """Record a subject as `seen`, None if it is gone; once its events are done with."""
+        with self._lock:
+            if subject in self._open:
+                self._open[subject].seen = seen
+                return
         self.ledger.record(self._path(subject), seen)
 
     def _path(self, subject: str) -> str:
@@ -108,6 +123,41 @@ class PlaceBooks:
         is_end = bool(event.mask & IN_CLOSE_WRITE) or not self.mask & IN_CLOSE_WRITE
         complete = is_end and is_done is not False
         self.record(event.pathname, seen._replace(complete=complete))
+
+    def defer(self, event: Event, seen: Seen | None, *, is_new: bool) -> None:
+        """Record nothing of the subject of `event` until it is settled.
+
+        Args:
+            event: of a subject.
+            seen: what `look` gave before.
+            is_new: True if there will be a `settle` for it; False if it is one with another event
+                for which there will be.
+        """
+        with self._lock:
+            self._open.setdefault(event.pathname, Open(0, None, True)).number += is_new
+        self.delivered(event, seen)
+
+    def settle(self, path: str, *, is_told: bool, is_there: bool) -> None:
+        """Note that what was deferred of a subject is done with.
+
+        The last time, how it was listed is recorded, if all was told.
+
+        Args:
+            path: the subject.
+            is_told: False if it is to be told again.
+            is_there: not asked for; there is no such file.
+        """
+        with self._lock:
+            one = self._open[path]
+            one.number -= 1
+            one.is_told &= is_told
+            if one.number:
+                return
+            del self._open[path]
+            if one.is_told:
+                self.ledger.record(self._path(path), one.seen)
+            else:
+                self._held[path] = one.seen
 
     def record_told(self, subject: str, seen: Seen) -> None:
         """Record what an event of another subject told of."""

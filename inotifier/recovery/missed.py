@@ -88,7 +88,7 @@ class Missed(Question):
         return self._change(self.pathname)
 
     def _change(self, path: str) -> list[Event]:
-        status, known = look_at(path), self.books.known(path)
+        status, known = look_at(path), self.books.expected(path)
         if status is None:
             return self._gone(path, known)
         seen = Seen.of(status)
@@ -138,7 +138,7 @@ class Missed(Question):
             TryAgain: the kernel does not tell, and it may still be growing.
         """
         if self.polled:
-            known = self.books.known(path)
+            known = self.books.expected(path)
             return known is None or not known.same(Seen.of(status))
         writers = writers_of(os.fsencode(path))
         if writers is not Writers.UNKNOWN:
@@ -151,13 +151,13 @@ class Missed(Question):
 
     def _rename(self, source: str) -> list[Event]:
         """Return the two events of a rename, if it is one."""
-        status, known = look_at(self.pathname), self.books.known(source)
+        status, known = look_at(self.pathname), self.books.expected(source)
         is_rename = (
             status is not None
             and known is not None
             and known.same(Seen.of(status))
             and look_at(source) is None
-            and self.books.known(self.pathname) is None
+            and self.books.expected(self.pathname) is None
             # What was recorded there since would give way to what comes along.
             and not (stat.S_ISDIR(known.kind) and self.books.holds_below(self.pathname))
         )

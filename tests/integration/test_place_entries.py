@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from inotifier.exceptions import InotifierError, TryAgain
 from inotifier.polling import PlacePolling
+from inotifier.scheduling import TaskScheduler
 from inotifier.sources import Poller, SourceError, register_poller, registry
 from inotifier.watches import Watch
 from tests.in_process import Receiver, Recorder, Running, Watching
@@ -349,6 +350,60 @@ def test_a_slow_handler_gets_what_the_place_became_in_the_end(files, polled):
     opened.set()
     polled.poll()
     assert slow.masknames == ["IN_CREATE", "IN_MODIFY"]
+
+
+def test_a_task_of_a_subject_runs_once_though_it_is_listed_meanwhile(files, kept):
+    ran = []
+    kept.start(processor=TaskScheduler(lambda event, task_id: ran.append(event), delay=0.5))
+    files.pipe("/in/new", b"1")
+    wait_for(lambda: kept.running.service.queue_depth)
+    before = kept.running.handlers[0].seen
+    wait_for(lambda: ran)
+    kept.poll()
+    assert [event.pathname for event in ran] == [f"{URL}/new"]
+    assert kept.running.handlers[0].seen == before == 2  # created, and closed
+    kept.running.stop()
+    kept.start()
+    kept.poll()
+    assert kept.told == []
+
+
+def test_a_task_that_fails_is_tried_again(files, polled, settings):
+    settings.INOTIFIER_RETRIES, settings.INOTIFIER_RETRY_DELAY = 3, 0.05
+    reasons = [ValueError(), ValueError()]
+    ran = []
+
+    def job(event, task_id):
+        ran.append(event)
+        if reasons:
+            raise reasons.pop()
+
+    polled.start(mask="IN_CREATE", processor=TaskScheduler(job))
+    files.pipe("/in/new", b"1")
+    wait_for(lambda: len(ran) == 3)
+    polled.poll()
+    assert len(ran) == 3
+
+
+def test_a_task_that_is_held_comes_again_at_the_next_start(files, kept, settings):
+    settings.INOTIFIER_RETRIES = 0
+    ran = []
+
+    def job(event, task_id):
+        ran.append(event)
+        raise ValueError
+
+    fields = {"mask": "IN_CREATE", "processor": TaskScheduler(job), "on_failure": "hold"}
+    kept.start(**fields)
+    files.pipe("/in/new", b"1")
+    kept.poll()
+    wait_for(lambda: kept.running.service.queue_depth == 0)
+    kept.poll()
+    assert len(ran) == 1
+    kept.running.stop()
+    kept.start(**fields)
+    kept.poll()
+    assert len(ran) == 2
 
 
 # Places that cannot be listed
