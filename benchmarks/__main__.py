@@ -20,13 +20,26 @@ from benchmarks import (
     rate,
     recovery,
     setup,
+    tasks,
 )
 from benchmarks.harness import Case, PeerFailed, Results, Series
 from benchmarks.report import report
 
 BENCHMARKS = {
     module.BENCHMARK.name: module.BENCHMARK
-    for module in (cost, filters, rate, latency, setup, nested, moves, arrivals, recovery, polling)
+    for module in (
+        cost,
+        filters,
+        rate,
+        latency,
+        setup,
+        nested,
+        moves,
+        arrivals,
+        recovery,
+        polling,
+        tasks,
+    )
 }
 
 

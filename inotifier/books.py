@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import stat
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from inotifier.events import (
@@ -76,22 +76,6 @@ class Bookkeeping(Protocol):
         """Keep what is known of what is not delivered before the end."""
 
 
-@dataclass
-class Open:
-    """A path of which events are not done with.
-
-    Attributes:
-        number: of those who are to settle it.
-        seen: what is to be recorded then; None if it is gone.
-        is_told: False if nothing is to be recorded.
-    """
-
-    __slots__ = ("is_told", "number", "seen")
-    number: int
-    seen: Seen | None
-    is_told: bool
-
-
 class Books:
     """Keeps the ledger of one entry.
 
@@ -126,8 +110,12 @@ class Books:
         # where they are.
         self._detours: dict[str, str] = {}
         self._lock = threading.Lock()  # for the four dicts
-        self._open: dict[str, Open] = {}
-        self._settling = threading.Lock()  # for that one, and what is recorded of its paths
+        # What is to be recorded of paths of which events are not done with; of how many more of
+        # these that may be said, if of any; and those of which it is not to be recorded.
+        self._open: dict[str, Seen | None] = {}
+        self._further: Counter[str] = Counter()
+        self._untold: set[str] = set()
+        self._settling = threading.Lock()  # for these, and what is recorded of their paths
         self._last: tuple[float, str, os.stat_result | None] = (0.0, "", None)
         self._recorded: os.stat_result | None = None
 
@@ -139,7 +127,7 @@ class Books:
         """Return what is recorded of a path, or will be once its events are done with."""
         with self._settling:
             if pathname in self._open:
-                return self._open[pathname].seen
+                return self._open[pathname]
         return self.known(pathname)
 
     def _known_by_now(self, pathname: str) -> Seen | None:
@@ -154,7 +142,7 @@ class Books:
         if self._open:
             with self._settling:
                 if pathname in self._open:
-                    self._open[pathname].seen = seen
+                    self._open[pathname] = seen
                     return
         self.ledger.record(self._place(pathname), seen)
 
@@ -275,12 +263,13 @@ class Books:
         """
         path = event.pathname
         with self._settling:
-            one = self._open.setdefault(path, Open(0, None, True))
-            one.number += is_new
+            if is_new and path in self._open:
+                self._further[path] += 1
+            self._open.setdefault(path, None)
         self._recorded = None
         self.delivered(event, status)
         if is_new or event.dir:
-            self._doubt(path, one.seen)
+            self._doubt(path, self._open[path])
 
     def _doubt(self, path: str, seen: Seen | None) -> None:
         """Let nothing recorded of `path` tell that it was delivered as `seen`.
@@ -306,14 +295,17 @@ class Books:
         """
         place = self._place(path)
         with self._settling:
-            one = self._open[path]
-            one.number -= 1
-            one.is_told &= is_told
-            if one.number:
+            if not is_told:
+                self._untold.add(path)
+            if self._further[path]:
+                self._further[path] -= 1
                 return
+            self._further.pop(path, None)
+            seen = self._open[path]
             # What has gone by itself has events of its own, or a directory above has moved.
-            if one.is_told and (is_there or one.seen is None):
-                self.ledger.record(place, one.seen)
+            if path not in self._untold and (is_there or seen is None):
+                self.ledger.record(place, seen)
+            self._untold.discard(path)
             del self._open[path]
 
     def _moved(self, event: Event, status: os.stat_result | None, *, is_done: bool | None) -> None:

@@ -49,11 +49,13 @@ class Later:
         tried: how often it has failed since the last event came.
     """
 
-    __slots__ = ("_ended", "_failure", "_owners", "tried")
+    # A hundred thousand may be open: the first owner stands alone, without a tuple around it.
+    __slots__ = ("_ended", "_failure", "_owner", "_owners_beside", "tried")
 
     def __init__(self) -> None:
         self.tried = 0
-        self._owners: tuple[Owner, ...] = ()
+        self._owner: Owner | None = None
+        self._owners_beside: tuple[Owner, ...] = ()
         self._ended = False
         self._failure: BaseException | None = None
 
@@ -62,13 +64,13 @@ class Later:
     @property
     def is_owned(self) -> bool:
         """True if somebody has its event, and hears of failures."""
-        return bool(self._owners)
+        return self._owner is not None
 
     @contextmanager
     def guard(self) -> Iterator[None]:
         """Surround the work for the event: what it writes is noted, a child that it forks ends."""
         with ExitStack() as stack:
-            for owner in self._owners:
+            for owner in self.owners:
                 stack.enter_context(owner.guard(self))
             yield
 
@@ -80,7 +82,7 @@ class Later:
     def failed(self, exc: BaseException) -> Wait | None:
         """Say that it failed with `exc`; return when to try again, None if it is given up."""
         with _lock:
-            owners = self._owners
+            owners = self.owners
             if not owners:
                 self._ended, self._failure = True, exc
         waits = [wait for owner in owners if (wait := owner.failed(self, exc)) is not None]
@@ -93,7 +95,8 @@ class Later:
 
     def _end(self) -> tuple[Owner, ...]:
         with _lock:
-            owners, self._owners, self._ended = self._owners, (), True
+            owners = self.owners
+            self._owner, self._owners_beside, self._ended = None, (), True
         return owners
 
     # For the engine
@@ -116,7 +119,7 @@ class Later:
     @property
     def owners(self) -> tuple[Owner, ...]:
         """Who has its event."""
-        return self._owners
+        return () if self._owner is None else (self._owner, *self._owners_beside)
 
     def join(self, owner: Owner) -> bool:
         """Add `owner`; tell whether it is still open.
@@ -126,7 +129,10 @@ class Later:
         """
         with _lock:
             if not self._ended:
-                self._owners += (owner,)
+                if self._owner is None:
+                    self._owner = owner
+                else:
+                    self._owners_beside += (owner,)
                 return True
         if self._failure is not None:
             raise self._failure

@@ -20,10 +20,10 @@ logger = logging.getLogger(__name__)
 
 
 class Deferral:
-    """Events of one path that are done with when all of some `Later`s have ended.
+    """Events of one path that are done with when a `Later`, or all of its parts, have ended.
 
     Attributes:
-        laters: these.
+        later: what the processor returned.
         pathname: the path, whatever is done to the events.
         event: the last of the events.
         number: of the events.
@@ -39,17 +39,17 @@ class Deferral:
         "_source",
         "event",
         "is_recorded",
-        "laters",
+        "later",
         "number",
         "pathname",
     )
 
-    def __init__(self, deferrals: Deferrals, laters: tuple[Later, ...], pathname: str) -> None:
+    def __init__(self, deferrals: Deferrals, later: Later, pathname: str) -> None:
         self._deferrals = deferrals
-        self._open = len(laters)
+        self._open = len(later.parts)
         self._has_failed = False
         self._is_there: bool | None = None
-        self.laters = laters
+        self.later = later
         self.pathname = pathname
         self.number = 0
         self.is_recorded = False
@@ -69,7 +69,7 @@ class Deferral:
         return True
 
     def release(self) -> None:
-        """End it if its laters have ended: all is known of the event that was added."""
+        """End it if its later has ended: all is known of the event that was added."""
         deferrals, handler = self._deferrals, self._deferrals.handler
         with deferrals.lock:
             self._open -= 1
@@ -93,7 +93,7 @@ class Deferral:
     def due(self) -> float | None:
         """The time.monotonic() before which nothing happens, None if something may."""
         soonest = None
-        for later in self.laters:
+        for later in self.later.parts:
             if later.has_ended:
                 continue
             if (due := later.due) is None:
@@ -101,11 +101,15 @@ class Deferral:
             soonest = due if soonest is None else min(soonest, due)
         return soonest
 
-    def belongs_to(self, deferrals: Deferrals, event: Event) -> bool:
-        """Tell whether it holds what `event` is of."""
-        return self._deferrals is deferrals and self.pathname == event.pathname
+    def takes(self, event: Event, later: Later, deferrals: Deferrals) -> bool:
+        """Tell whether `event`, done with when `later` is, belongs to it."""
+        return (
+            self._deferrals is deferrals
+            and self.pathname == event.pathname
+            and self.later.parts == later.parts
+        )
 
-    # As the owner of its laters
+    # As an owner
 
     @contextmanager
     def guard(self, later: Later) -> Iterator[None]:
@@ -180,7 +184,7 @@ class Deferrals:
         """Let nothing begin, and nothing fail, any more."""
         self.is_abandoned = True
         for deferral in self.listed():
-            for later in deferral.laters:
+            for later in deferral.later.parts:
                 later.abandon()
 
     def take(self, later: Later, event: Event, look: Any, *, is_told: bool) -> None:
@@ -195,7 +199,7 @@ class Deferrals:
         Raises:
             BaseException: it has failed already.
         """
-        deferral = self._joined(later.parts, event)
+        deferral = self._joined(later, event)
         books = self.handler.books
         if is_told and books is not None:
             books.defer(event, look, is_new=not deferral.is_recorded)
@@ -203,21 +207,16 @@ class Deferrals:
         later.start()
         deferral.release()
 
-    def _joined(self, laters: tuple[Later, ...], event: Event) -> Deferral:
-        """Return the deferral for `laters` that holds `event`."""
-        for owner in laters[0].owners:
-            if (
-                isinstance(owner, Deferral)
-                and owner.belongs_to(self, event)
-                and owner.laters == laters
-                and owner.add(event)
-            ):
+    def _joined(self, later: Later, event: Event) -> Deferral:
+        """Return the deferral for `later` that holds `event`."""
+        for owner in later.parts[0].owners:
+            if isinstance(owner, Deferral) and owner.takes(event, later, self) and owner.add(event):
                 return owner
-        deferral = Deferral(self, laters, event.pathname)
+        deferral = Deferral(self, later, event.pathname)
         deferral.add(event)
-        for later in laters:
+        for part in later.parts:
             try:
-                is_open = later.join(deferral)
+                is_open = part.join(deferral)
             except BaseException:
                 deferral.discard()
                 raise

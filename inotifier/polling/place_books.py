@@ -7,9 +7,9 @@ import stat
 import struct
 import threading
 from collections.abc import Hashable
+from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
-from inotifier.books import Open
 from inotifier.events import IN_CLOSE_WRITE, IN_DELETE, Event
 from inotifier.state import AnyLedger, Seen
 
@@ -24,6 +24,21 @@ class PlaceEvent(Event):
     __slots__ = ("seen",)
 
     seen: Seen | None
+
+
+@dataclass(slots=True)
+class _Open:
+    """A subject of which events are not done with.
+
+    Attributes:
+        number: of those who are to settle it.
+        seen: what is to be recorded then; None if it is gone.
+        is_told: False if nothing is to be recorded.
+    """
+
+    number: int = 0
+    seen: Seen | None = None
+    is_told: bool = True
 
 
 class PlaceBooks:
@@ -41,7 +56,7 @@ class PlaceBooks:
         self.ledger = ledger
         self.mask = mask
         self._held: dict[str, Seen | None] = {}
-        self._open: dict[str, Open] = {}
+        self._open: dict[str, _Open] = {}
         self._lock = threading.Lock()  # for what is open
 
     def known(self, subject: str) -> Seen | None:
@@ -134,7 +149,7 @@ class PlaceBooks:
                 for which there will be.
         """
         with self._lock:
-            self._open.setdefault(event.pathname, Open(0, None, True)).number += is_new
+            self._open.setdefault(event.pathname, _Open()).number += is_new
         self.delivered(event, seen)
 
     def settle(self, path: str, *, is_told: bool, is_there: bool) -> None:

@@ -389,7 +389,7 @@ class TaskScheduler(Deferring):
     def _end(self, task: Task, failure: BaseException | None) -> None:
         """Say that `task` is done with, or have its job run again."""
         if failure is None:
-            self.log.task(logging.DEBUG, task, "end of task")
+            self.log.task(logging.INFO, task, "task finished")
             task.done()
             self._leave(task, None)
             return

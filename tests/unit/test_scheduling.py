@@ -218,6 +218,7 @@ def test_a_new_event_starts_the_delay_again_and_keeps_the_task_id(by_hand, caplo
         f"schedule task, delay=2.5, mask=IN_CREATE, path=/srv/in/a, task_id={task_id}",
         f"re-schedule task, delay=2.5, mask=IN_CLOSE_WRITE, path=/srv/in/a, task_id={task_id}",
         f"start task, mask=IN_CLOSE_WRITE, path=/srv/in/a, task_id={task_id}",
+        f"task finished, mask=IN_CLOSE_WRITE, path=/srv/in/a, task_id={task_id}",
     ]
 
 
