@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from inotifier.connections import close_connections, refresh_after_rest, refresh_connections
+
+logger = logging.getLogger(__name__)
 
 MOST_WORKERS = 32
 
@@ -31,7 +34,7 @@ class Workers:
         self._changed = threading.Condition()
 
     def submit(self, call: Callable[[], object]) -> None:
-        """Run `call`, which must not raise, when its turn has come; never blocks."""
+        """Run `call`, which should not raise, when its turn has come; never blocks."""
         with self._changed:
             self._calls.append(call)
             if len(self._calls) <= self._idle:
@@ -44,7 +47,10 @@ class Workers:
         try:
             while (call := self._next()) is not None:
                 refresh_after_rest()
-                call()
+                try:
+                    call()
+                except Exception:  # nothing of the user's comes here: the worker must live on
+                    logger.exception("a worker failed")
                 refresh_connections()
         finally:
             close_connections()
