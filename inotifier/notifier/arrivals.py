@@ -67,8 +67,10 @@ class _Held:
 
     names: dict[bytes, _Name] = field(default_factory=dict)
     own_listing: dict[bytes, list[set[int]]] = field(default_factory=dict)
-    # What the kernel has mentioned while the directory is still to be listed.
+    # What the kernel has mentioned while the directory is still to be listed, and of what it has
+    # told the end of its writing.
     mentioned: set[bytes] | None = None
+    ended: set[bytes] = field(default_factory=set)
 
 
 class _Listing(NamedTuple):
@@ -120,6 +122,7 @@ class Arrivals:
         now = time.time()
         held = self._hold(_Listing(node.wd))
         mentioned, held.mentioned = held.mentioned or (), None
+        ended, held.ended = held.ended, set()
         for item in found:
             if item.name in mentioned:
                 continue
@@ -128,7 +131,7 @@ class Arrivals:
             text = os.fsdecode(item.name)
             emit(batch, creates, node.wd, mask, text, now, synthetic=REASON)
             name = held.names[item.name] = _Name(complete=False)
-            if closes and item.is_file(follow_symlinks=False):
+            if closes and item.name not in ended and item.is_file(follow_symlinks=False):
                 name.complete = True
                 self._judge(name, item.path)
 
@@ -196,7 +199,7 @@ class Arrivals:
     def stop_awaiting_listings(self) -> None:
         """Forget what was mentioned in directories still to be listed: they will not be."""
         for wd, held in list(self._held.items()):
-            held.mentioned = None
+            held.mentioned, held.ended = None, set()
             self._release(wd, held)
 
     def _hold(self, listing: _Listing) -> _Held:
@@ -268,7 +271,7 @@ class Arrivals:
         """Complete the files of the directory `node` that the kernel has not mentioned."""
         path = self._keeper.disk_path(node)
         for raw, name in list(held.names.items()):
-            if name.missing is not None:
+            if name.complete and name.missing is not None:
                 self._judge(name, os.path.join(path, raw))
             self._conclude(node, held, raw, batch)
         self.close()
@@ -337,6 +340,8 @@ class Arrivals:
                 return True
         if held.mentioned is not None and mask & (IN_CREATE | IN_MOVED_TO):
             held.mentioned.add(raw)
+        elif held.mentioned is not None and mask & IN_CLOSE_WRITE:
+            held.ended.add(raw)
         name = held.names.get(raw)
         if name is None:
             return False

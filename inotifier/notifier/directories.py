@@ -208,7 +208,7 @@ class Directories:
             batch: takes the synthetic events.
             source: descriptor of the directory where it was before, and its name there.
             link: True if it is behind a symbolic link.
-            again: True to look no further if it is known at another place.
+            again: True if the events that tell of its place have come by now.
         """
         path = os.path.join(self._keeper.disk_path(parent), name)
         deep = tuple(
@@ -248,8 +248,12 @@ class Directories:
         elif known.parent is None or (known.parent is parent and known.name == name):
             if self.adopt(wd, path, name, parent, deep) is not None:
                 self._keeper.prune(known)
-        elif (known.parent.wd, known.name) != source and not again and not link:
-            # It came here later, and the events that tell so are on the way.
+        elif again:
+            if wd in self._unlisted and not self.leads_to(known) and known not in ancestors(parent):
+                # Its watch came while it was moved, too late for the event that tells so.
+                self.moved(known, parent, name)
+        elif ((known.parent.wd, known.name) != source or wd in self._unlisted) and not link:
+            # It came here later, and the events that tell so are on the way, if there are any.
             self._keeper.arrivals.look_again(parent.wd, name)
 
     def moved(self, node: Node, parent: Node, name: bytes) -> None:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from pyinotify import (
     IN_CLOSE_WRITE,
     IN_CREATE,
     IN_DELETE,
+    IN_DONT_FOLLOW,
     IN_MODIFY,
     IN_MOVED_FROM,
     IN_MOVED_TO,
@@ -375,6 +377,54 @@ def test_a_file_that_nobody_writes_is_complete_in_a_renamed_directory(drive, tmp
     drive.settle()
     assert (tmp_path / "b").exists()
     assert drive.of(subscription).paths(IN_CLOSE_WRITE) == [f"{tmp_path}/b/file"]
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_directory_that_moves_while_its_watch_is_set(drive, tmp_path, monkeypatch, times):
+    """The kernel has found it by its old name, and the watch stands when all was told."""
+    add_watch = drive.inotify.add_watch
+    names = [tmp_path / name for name in "abc"[: times + 1]]
+
+    def late(path, mask):
+        if path != os.fsencode(names[0]) or not names[0].exists():
+            return add_watch(path, mask)
+        found = os.open(path, os.O_PATH)
+        for source, target in pairwise(names):
+            source.rename(target)
+        try:
+            return add_watch(b"/proc/self/fd/%d" % found, mask & ~IN_DONT_FOLLOW)
+        finally:
+            os.close(found)
+
+    monkeypatch.setattr(drive.inotify, "add_watch", late)
+    subscription = drive.watch(tmp_path, ARRIVALS, **TREE)
+    names[0].mkdir()
+    (names[0] / "file").write_bytes(b"x")
+    drive.settle()
+    (names[-1] / "later").write_bytes(b"x")
+    drive.settle()
+    assert drive.of(subscription).paths(IN_CLOSE_WRITE) == [
+        f"{names[-1]}/file",
+        f"{names[-1]}/later",
+    ]
+
+
+def test_a_file_whose_end_is_told_meanwhile_has_one(drive, tmp_path, monkeypatch):
+    subscription = drive.watch(tmp_path, ARRIVALS, **TREE)
+    (tmp_path / "a").mkdir()
+    file = (tmp_path / "a" / "file").open("wb")
+
+    def writers_of(path):
+        if (tmp_path / "a").exists():
+            (tmp_path / "a").rename(tmp_path / "b")
+            file.write(b"x")
+            file.close()
+        return writers.writers_of(path)
+
+    monkeypatch.setattr(arrivals, "writers_of", writers_of)
+    drive.settle()
+    closes = [e for e in drive.of(subscription) if e.mask & IN_CLOSE_WRITE]
+    assert [(e.pathname, e.synthetic) for e in closes] == [(f"{tmp_path}/b/file", False)]
 
 
 def test_a_directory_that_moves_whenever_its_file_is_looked_for(drive, tmp_path, monkeypatch):
