@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -28,6 +29,9 @@ from inotifier.state import AnyLedger, MemoryLedger, State
 from inotifier.watches import Entry
 
 logger = logging.getLogger(__name__)
+
+_HANGS = 1.0
+"""Seconds after which listings that go on are left alone."""
 
 _SWITCH_INTERVAL = 0.0005
 """Seconds after which a busy thread lets others in. The kernel's queue of 16,384 events is full
@@ -179,6 +183,9 @@ class Service:
         """Read nothing more for now; what happens waits in the kernel's queue."""
         for polling in self._pollings:
             polling.end()
+        deadline = time.monotonic() + _HANGS
+        for polling in self._pollings:
+            polling.join(max(0.0, deadline - time.monotonic()))
         self._reader.stop()
         self._stage.finish()
 
@@ -318,7 +325,7 @@ def _books(entry: Entry, state: State | None, numbers: Counter[str]) -> Bookkeep
     ledger: AnyLedger
     if entry.catches_up and state is not None:
         # The same path and processor may stand in more than one entry, with other options.
-        key = f"{entry.path}\0{entry.processor_name}"
+        key = f"{entry.place}\0{entry.processor_name}"
         numbers[key] += 1
         ledger = state.ledger(f"{key}\0{numbers[key]}", entry.path)
     elif entry.polls:
@@ -343,7 +350,7 @@ def _make(path: str) -> None:
 
 def _prepare(entry: Entry) -> None:
     prepare: Any = getattr(entry.processor, "prepare", None)
-    if prepare is None:
+    if prepare is None or entry.url is not None:
         return
     try:
         prepare(entry.path)

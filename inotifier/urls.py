@@ -9,7 +9,9 @@ from urllib.parse import unquote
 Location = str | os.PathLike[str]
 """A URL, or the path of a file or directory."""
 
-_WHO = re.compile(r"://[^/?#\s]*@")
+# In what somebody has written, a password may hold anything.
+_WHO = re.compile(r"://[^\n]*@")
+_PASSWORD = re.compile(r"(://[^/?#@:]*):[^/?#@]*@")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
@@ -37,6 +39,11 @@ def scheme_of(url: Location) -> str:
 def is_url(pathname: str) -> bool:
     """Tell whether the `pathname` of an event is a URL; others are absolute paths."""
     return not pathname.startswith("/")
+
+
+def without_password(url: str) -> str:
+    """Return `url` with its user, but without the password, if that is quoted as it should be."""
+    return _PASSWORD.sub(r"\1@", url)
 
 
 def without_user(text: str) -> str:

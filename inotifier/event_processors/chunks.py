@@ -132,6 +132,10 @@ class CreateViaChunksSignaler(ProcessEvent):
         self._clock = clock
         self._unsent: WeakSet[Event] = WeakSet()
 
+    def unfit_for_url(self) -> str:
+        """Return why it cannot be used for a place with a URL."""
+        return "it waits for renames, which are a delete and a create there"
+
     def prepare(self, entry_path: str) -> None:
         """Remember the uploads that began before the watch stood."""
         try:

@@ -83,10 +83,11 @@ class FileReadySignaler(ProcessEvent):
         self._sending: set[str] = set()
         self._lock = threading.Lock()
 
-    def prepare(self, entry_path: str) -> None:
-        """Raise ValueError if an option asks for what a place with a URL does not tell."""
-        if is_url(entry_path) and (self._settle or self._min_size or self._names.markers):
-            raise ValueError("settle, marker and min_size are for files of this machine")
+    def unfit_for_url(self) -> str:
+        """Return why it cannot be used for a place with a URL, "" if it can."""
+        if self._settle or self._min_size or self._names.markers:
+            return "settle, marker and min_size are for files of this machine"
+        return ""
 
     def process_IN_CREATE(self, event: Event) -> None:
         if not (event.dir or is_url(event.pathname) or self._offered_again(event)):

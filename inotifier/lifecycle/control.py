@@ -115,7 +115,7 @@ def _scan(found: Scan, announce: Announce, *, dry: bool) -> None:
                 f"{handler.failed} failed, {handler.pending} left for later"
             )
     if problems := [handler.problem for handler in found.handlers if handler.problem]:
-        raise InotifierError("\n".join(problems))
+        raise InotifierError("\n".join(map(printable, problems)))
 
 
 def rescan(plan: Plan) -> None:

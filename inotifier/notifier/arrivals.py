@@ -251,6 +251,7 @@ class Arrivals:
         """End what `listing` began."""
         if listing.act is not None:
             listing.act(batch)
+            self.close()
             return
         held = self._held.get(listing.wd)
         node = self._keeper.tree.nodes.get(listing.wd)
@@ -269,11 +270,11 @@ class Arrivals:
 
     def _complete_all(self, node: Node, held: _Held, batch: Batch) -> None:
         """Complete the files of the directory `node` that the kernel has not mentioned."""
-        path = self._keeper.disk_path(node)
         for raw, name in list(held.names.items()):
-            if name.complete and name.missing is not None:
-                self._judge(name, os.path.join(path, raw))
-            self._conclude(node, held, raw, batch)
+            if name.missing is not None:
+                self._judge_again(node.wd, raw, batch)
+            else:
+                self._conclude(node, held, raw, batch)
         self.close()
 
     def _conclude(self, node: Node, held: _Held, raw: bytes, batch: Batch) -> None:
@@ -316,14 +317,26 @@ class Arrivals:
         return max(0.0, min(self._doubtful.values()) - now) if self._doubtful else None
 
     def _judge_again(self, wd: int, raw: bytes, batch: Batch) -> None:
+        """Judge a file that was in doubt."""
         held, node = self._held.get(wd), self._keeper.tree.nodes.get(wd)
         name = held.names.get(raw) if held else None
-        if held is None or node is None or name is None:
+        if node is None or name is None:
             return
         if name.complete:
+            was_missing = name.missing is not None
             self._judge(name, os.path.join(self._keeper.disk_path(node), raw))
-        self._conclude(node, held, raw, batch)
-        self._release(wd, held)
+            if was_missing and name.complete and not name.in_doubt:
+                # If somebody has closed it just now, the kernel says so before the next fence.
+                again = partial(self._conclude_again, wd, raw)
+                self._open.append(_Listing(wd, act=again))
+                return
+        self._conclude_again(wd, raw, batch)
+
+    def _conclude_again(self, wd: int, raw: bytes, batch: Batch) -> None:
+        held, node = self._held.get(wd), self._keeper.tree.nodes.get(wd)
+        if held is not None and node is not None and raw in held.names:
+            self._conclude(node, held, raw, batch)
+            self._release(wd, held)
 
     # Events in between
 

@@ -10,8 +10,9 @@ from inotifier.events import IN_CLOSE_WRITE, IN_CREATE, IN_DELETE, IN_MODIFY, Ev
 from inotifier.notifier import Batch
 from inotifier.polling.place_books import PlaceBooks, PlaceEvent, seen_as
 from inotifier.recovery import subscribed
-from inotifier.sources import Poller, make_poller
+from inotifier.sources import Poller, SourceError, make_poller
 from inotifier.state import Seen
+from inotifier.urls import without_user
 
 _PORTION = 1000
 """Subjects that are asked about at once."""
@@ -56,13 +57,23 @@ class Place:
             dry: True to leave the record as it is.
 
         Raises:
-            SourceError, and what a poller of somebody else's raises: the place cannot be listed.
+            SourceError: the place cannot be listed, or compared.
         """
-        poller = self._open()
+        try:
+            yield from self._differences(dry=dry)
+        except SourceError:
+            raise
+        except Exception as exc:  # a poller of somebody else's raises what it likes
+            reason = without_user(f"{type(exc).__name__}: {exc}")
+            raise SourceError(f"{self._entry.path} cannot be listed: {reason}") from None
+
+    def _differences(self, *, dry: bool) -> Iterator[list[PlaceDifference] | None]:
+        poller, ledger = self._open(), self._books.ledger
         listing = poller.listing()
-        ledger = self._books.ledger
         if not ledger.is_kept:
-            return
+            raise SourceError(
+                f"{self._entry.path} is not compared, because what was delivered cannot be kept"
+            )
         yield None
         known = self._books.everything()
         found = [
@@ -85,7 +96,10 @@ class Place:
         self, poller: Poller, subjects: Iterable[str], *, dry: bool
     ) -> Iterator[PlaceDifference]:
         for subject in sorted(subjects):
-            if self._shows(poller, subject):
+            name = poller.name_of(subject)
+            if poller.recurses and not self._entry.is_deep and "/" in name:
+                continue  # it is not listed any more
+            if self._shows(name):
                 yield PlaceDifference("gone", subject, None)
             elif not dry:
                 self._books.record(subject, None)
@@ -100,27 +114,24 @@ class Place:
     ) -> Iterator[PlaceDifference]:
         at_first = [self._is_first(below=below) for below in (False, True)]
         for subject, state in listing.items():
-            if not self._shows(poller, subject):
+            name, seen, before = poller.name_of(subject), seen_as(state), known.get(subject)
+            if before is not None and before.complete and before.same(seen):
                 continue
-            seen, before = seen_as(state), known.get(subject)
-            if before is None:
-                if not at_first["/" in poller.name_of(subject)]:
-                    yield PlaceDifference("new", subject, seen)
-                elif not dry:
+            is_below = self._entry.is_deep and "/" in name
+            if not self._shows(name) or (before is None and at_first[is_below]):
+                if not dry:
                     self._books.record(subject, seen)
-            elif not (before.complete and before.same(seen)):
-                yield PlaceDifference("changed", subject, seen)
+            else:
+                yield PlaceDifference("changed" if before else "new", subject, seen)
 
     def _is_first(self, *, below: bool) -> bool:
         """Tell whether what is not recorded was there at the first start, and is to be ignored."""
         ledger, initial = self._books.ledger, self._entry.watch.initial
         return initial == "ignore" and ledger.first_seen(1.0, below=below) > 0
 
-    def _shows(self, poller: Poller, subject: str) -> bool:
+    def _shows(self, name: str) -> bool:
         found = self._entry.filter
-        return found is None or found.passes(
-            f"{self._entry.path.rstrip('/')}/{poller.name_of(subject)}", is_dir=False
-        )
+        return found is None or found.passes(f"{self._entry.path.rstrip('/')}/{name}", is_dir=False)
 
     def flush(self) -> None:
         """Return when what is recorded is written, or cannot be."""
@@ -140,6 +151,15 @@ class Place:
             question.books, question.whole = self._books, poller.whole
             batch.append((subscription, question))
         return batch
+
+    @staticmethod
+    def is_same(question: Event, other: Event) -> bool:
+        """Tell whether both questions are about a subject that was listed in the same state."""
+        return (
+            isinstance(question, _Listed)
+            and isinstance(other, _Listed)
+            and question.seen == other.seen
+        )
 
     def close(self) -> None:
         """Give back what is open."""

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import random
 import time
 from collections.abc import Callable, Iterator
 
 from inotifier.dispatcher import Handler
-from inotifier.events import printable
+from inotifier.events import Event, printable
 from inotifier.notifier import Batch
 from inotifier.polling.place import Place
 from inotifier.polling.place_books import PlaceBooks
 from inotifier.polling.rounds import Rounds
 from inotifier.sources import SourceError
-from inotifier.urls import without_user
 
 logger = logging.getLogger(__name__)
 
@@ -51,22 +49,22 @@ class PlacePolling(Rounds):
         self._failing_since = 0.0
 
     def _round(self) -> None:
-        portions = self._portions()
         try:
-            first = next(portions, None)
-        except Exception as exc:  # a poller of somebody else's raises what it likes
+            self._ask_all(self._portions())
+        except SourceError as exc:
             self._failed(exc)
-            return
-        self._succeeded()
-        self._ask_all(itertools.chain([first], portions))
+        else:
+            self._succeeded()
 
     def _portions(self) -> Iterator[Batch | None]:
         for portion in self._place.differences():
             yield None if portion is None else self._place.questions(portion, "poll")
 
-    def _failed(self, exc: Exception) -> None:
-        reason = str(exc) if isinstance(exc, SourceError) else f"{type(exc).__name__}: {exc}"
-        self._handler.problem = without_user(reason)
+    def _is_same(self, question: Event, waiting: Event) -> bool:
+        return self._place.is_same(question, waiting)
+
+    def _failed(self, exc: SourceError) -> None:
+        self._handler.problem = str(exc)
         self._failures += 1
         if self._failures == 1:
             self._failing_since = time.monotonic()

@@ -6,9 +6,10 @@ import logging
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from weakref import WeakValueDictionary
 
 from inotifier.dispatcher import Handler
-from inotifier.events import printable
+from inotifier.events import Event, printable
 from inotifier.notifier import Batch
 from inotifier.recovery import mark, subscribed
 from inotifier.state import AnyLedger
@@ -17,9 +18,6 @@ logger = logging.getLogger(__name__)
 
 _LOOK = 0.05
 """Seconds to the next look whether there is room, or an answer."""
-
-_HANGS = 1.0
-"""Seconds after which a listing that goes on is left alone."""
 
 
 class Rounds(ABC):
@@ -48,6 +46,8 @@ class Rounds(ABC):
         self._put = put
         self._has_room = has_room
         self._rounds = 0
+        # By path; one that is answered is gone.
+        self._asked: WeakValueDictionary[str, Event] = WeakValueDictionary()
         self._ended = threading.Event()
         self._hurry = threading.Event()
         name = f"inotifier-polling-{handler.entry.name}"
@@ -72,11 +72,14 @@ class Rounds(ABC):
         self._hurry.set()
 
     def end(self) -> None:
-        """Put no further questions; a place that hangs does not hold up a stop for long."""
+        """Put no further questions."""
         self._ended.set()
         self._hurry.set()
+
+    def join(self, timeout: float) -> None:
+        """Wait for the end, for `timeout` seconds at most: a place may hang."""
         if self._thread.is_alive():
-            self._thread.join(_HANGS)
+            self._thread.join(timeout)
 
     @abstractmethod
     def _round(self) -> None:
@@ -106,12 +109,24 @@ class Rounds(ABC):
         for portion in portions:
             if portion is None:
                 self._ledger.flush()
-            elif portion:
+            elif news := [(who, question) for who, question in portion if self._is_new(question)]:
                 self._wait_for_room()
-                self._put(portion)
+                self._put(news)
             if self._ended.is_set():
                 return
         self._wait_for_answers()
+
+    def _is_new(self, question: Event) -> bool:
+        """Tell whether `question` does not wait to be answered already, behind what sleeps."""
+        waiting = self._asked.get(question.pathname)
+        if waiting is not None and self._is_same(question, waiting):
+            return False
+        self._asked[question.pathname] = question
+        return True
+
+    def _is_same(self, question: Event, waiting: Event) -> bool:
+        """Tell whether both questions of one path have the same answer."""
+        return True
 
     def _wait_for_room(self) -> None:
         while not (self._has_room() or self._ended.wait(_LOOK)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping
 from types import TracebackType
@@ -41,6 +42,7 @@ class Poller(ABC):
     Attributes:
         url: the place, without any password.
         whole: True if what is listed is complete, False if it may still be growing.
+        recurses: True if what is below is listed with `recurse` only.
 
     Raises:
         SourceError: the place cannot be listed.
@@ -48,6 +50,7 @@ class Poller(ABC):
     """
 
     whole = False
+    recurses = False
 
     def __init__(self, url: str, recurse: bool = False, *, initial: str = "ignore") -> None:
         if initial not in INITIAL:
@@ -112,6 +115,19 @@ class Poller(ABC):
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def seconds(timeout: object) -> float:
+    """Return `timeout` if it is a number of seconds above 0.
+
+    Raises:
+        TypeError, ValueError: it is not.
+    """
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+        raise TypeError(f"timeout is {timeout!r}; it should be a number of seconds")
+    if not 0 < timeout < threading.TIMEOUT_MAX:
+        raise ValueError(f"timeout is {timeout!r}; it should be a number of seconds above 0")
+    return timeout
 
 
 def changes(before: Mapping[str, Hashable], now: Mapping[str, Hashable]) -> list[Change]:

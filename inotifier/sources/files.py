@@ -53,6 +53,8 @@ class FilePoller(Poller):
         TypeError, ValueError: `url` is no path, or `initial` is something else.
     """
 
+    recurses = True
+
     if TYPE_CHECKING:
         _known: dict[str, State]
 

@@ -9,7 +9,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from inotifier.sources.base import Poller, SourceError
+from inotifier.sources.base import Poller, SourceError, seconds
 from inotifier.sources.credentials import Address, hide, read_address
 
 if TYPE_CHECKING:
@@ -87,12 +87,15 @@ class FsspecPoller(Poller):
         options: keyword arguments for the library that fsspec takes for this scheme, such as its
             credentials. They come before those of the URL; with neither, the library looks for
             some where it always does.
-        timeout: seconds until a listing that does not come is given up.
+        timeout: seconds until a listing that does not come is an error. It goes on, and what it
+            tells is taken by the next call.
 
     Raises:
         SourceError: the place cannot be listed, or a library for it is not installed.
         ValueError: the URL or an argument is not as above.
     """
+
+    recurses = True
 
     def __init__(
         self,
@@ -105,16 +108,18 @@ class FsspecPoller(Poller):
     ) -> None:
         address = read_address(url)
         self.whole = self._flat = address.scheme in _FLAT
+        if options is not None and not isinstance(options, Mapping):
+            raise TypeError("options is no dict of keyword arguments for the library")
         if address.scheme in _NO_USER:
             self._options, public = dict(options or {}), url
         else:
             self._options, public = {**_who(address), **(options or {})}, address.public
         _need_library(address.scheme, public)
         self._secrets = [address.password or "", *_secrets(self._options)]
-        self._timeout = timeout
+        self._timeout = seconds(timeout)
         self._files: AbstractFileSystem | None = None
         self._root = ""
-        self._asking: threading.Thread | None = None
+        self._answer: SimpleQueue[dict[str, Info] | Exception] | None = None
         super().__init__(public, recurse, initial=initial)
 
     def _public(self, url: str) -> str:
@@ -148,13 +153,26 @@ class FsspecPoller(Poller):
         return self._ask()
 
     def _ask(self) -> dict[str, Info]:
-        """List in a thread: not every library has a time-out for every call.
+        """List in a thread, or wait for it: not every library has a time-out for every call.
 
         Raises:
-            _NoAnswer: it has not come in time, or an earlier one still has not.
+            _NoAnswer: it has not come in time.
         """
-        if self._asking is not None and self._asking.is_alive():
-            raise _NoAnswer("an earlier listing has not ended yet")
+        is_late = self._answer is not None
+        answer = self._answer = self._answer or self._begin()
+        try:
+            result = answer.get(timeout=self._timeout)
+        except Empty:
+            raise _NoAnswer(f"no answer within {self._timeout:g} s") from None
+        self._answer = None
+        if not isinstance(result, Exception):
+            return result
+        if is_late:
+            return self._ask()  # that was wrong then
+        raise result
+
+    def _begin(self) -> SimpleQueue[dict[str, Info] | Exception]:
+        """Start a listing; return where its answer will be."""
         answer: SimpleQueue[dict[str, Info] | Exception] = SimpleQueue()
 
         def ask() -> None:
@@ -163,16 +181,8 @@ class FsspecPoller(Poller):
             except Exception as exc:
                 answer.put(exc)
 
-        self._asking = threading.Thread(target=ask, name=f"listing {self.url}", daemon=True)
-        self._asking.start()
-        try:
-            result = answer.get(timeout=self._timeout)
-        except Empty:
-            raise _NoAnswer(f"no answer within {self._timeout:g} s") from None
-        self._asking.join()
-        if isinstance(result, Exception):
-            raise result
-        return result
+        threading.Thread(target=ask, name=f"listing {self.url}", daemon=True).start()
+        return answer
 
     def _list(self) -> dict[str, Info]:
         files = self._files = self._files or self._open()

@@ -29,7 +29,7 @@ def repeated(entries: Sequence[Entry]) -> Iterator[Problem]:
     for entry in entries:
         for other in seen:
             if (
-                entry.path == other.path
+                entry.place == other.place
                 and entry.origin == other.origin
                 and entry.watch.options == other.watch.options
                 and entry.filter is other.filter is None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ from inotifier.conf import absolute, conf
 from inotifier.events import ALL_EVENTS, IN_ONLYDIR, mask_names, parse_mask, printable
 from inotifier.exceptions import ConfigurationError
 from inotifier.filters import PathFilter
-from inotifier.urls import path_of, scheme_of, without_user
-from inotifier.watches.places import check_mask, public_url
-from inotifier.watches.problems import FORMS, SHAPE, Unusable
+from inotifier.urls import path_of, scheme_of
+from inotifier.watches.places import check_mask, check_processor, public_url
+from inotifier.watches.problems import FORMS, SHAPE, Unusable, shown
 from inotifier.watches.processors import make_processor
 from inotifier.watches.watch import Entry, Processor, Watch
 
@@ -37,6 +37,7 @@ def make_entry(raw: object, number: int) -> Entry:
     mask = _checked_mask(watch, processor, processor_name, number)
     if is_remote:
         check_mask(mask, path, number)
+        check_processor(processor, processor_name, number)
     else:
         _check_directory(mask, path, number)
     return Entry(
@@ -73,7 +74,7 @@ def read_entry(raw: object, number: int = 1) -> Watch:
         return _from_fields(
             {**fields, "path": path, "events": events, "processor": processor}, number
         )
-    raise Unusable("E002", SHAPE, f"Entry {number} is {without_user(repr(raw))}. {FORMS}")
+    raise Unusable("E002", SHAPE, f"Entry {number} is {shown(raw)}. {FORMS}")
 
 
 def _from_fields(fields: Mapping[str, Any], number: int) -> Watch:
@@ -100,6 +101,8 @@ def _check_fields(watch: Watch, number: int) -> None:
             )
 
 
+_YEAR = 366 * 86400.0
+
 _CHOICES: dict[str, tuple[object, ...]] = {
     "recursive": (True, False),
     "auto_add": (True, False, None),
@@ -115,20 +118,29 @@ _CHOICES: dict[str, tuple[object, ...]] = {
 
 def _check_interval(value: Any, number: int) -> None:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not (is_number and 0 < value < math.inf):
+    if not (is_number and 0 < value <= _YEAR):
         raise Unusable(
             "E014",
             f"the field poll_interval of entry {number} is {value!r}",
-            "It should be a number of seconds above 0.",
+            "It should be a number of seconds above 0, and a year at most.",
         )
 
 
 def _given(watch: Watch, number: int) -> str:
     given = os.fspath(watch.path) if isinstance(watch.path, (str, os.PathLike)) else None
     if not isinstance(given, str) or not given or "\0" in given:
-        path = without_user(repr(watch.path))
-        raise Unusable("E002", SHAPE, f"The path of entry {number} is {path}. {FORMS}")
+        raise Unusable("E002", SHAPE, f"The path of entry {number} is {shown(watch.path)}. {FORMS}")
+    if not isinstance(watch.path, str) and _URL_AS_PATH.match(given):
+        raise Unusable(
+            "E016",
+            f"entry {number} has a URL as a {type(watch.path).__name__}, which spoils it",
+            "Give it as a str.",
+        )
     return given
+
+
+# Of "scheme://", a Path keeps one slash.
+_URL_AS_PATH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 def _checked_path(watch: Watch, given: str, number: int) -> str:

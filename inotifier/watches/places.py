@@ -44,6 +44,11 @@ def public_url(watch: Watch, url: str, number: int) -> str:
     options = watch.source_options
     if not isinstance(options, Mapping) or not all(isinstance(name, str) for name in options):
         raise _unusable(number, "source_options is not a dict with names", "source_options")
+    if taken := options.keys() & {"url", "recurse", "initial"}:
+        what = f"source_options holds {min(taken)!r}, which the entry says itself"
+        raise _unusable(number, what, min(taken))
+    if "*" in url:
+        raise _unusable(number, "that holds a '*', which stands for nothing else there", "it")
     sources = importlib.import_module(_SOURCES)
     try:
         return str(sources.check_url(url, recurse=watch.recursive, **options))
@@ -53,6 +58,17 @@ def public_url(watch: Watch, url: str, number: int) -> str:
             f"entry {number} cannot be watched: {exc}",
             "Change its path or its source_options, or install what is missing.",
         ) from None  # what it was called with may hold a password
+
+
+def check_processor(processor: object, name: str, number: int) -> None:
+    """Raise Unusable if the processor of entry `number` says that it is none for a URL."""
+    unfit_for_url = getattr(processor, "unfit_for_url", None)
+    if unfit_for_url is not None and (reason := unfit_for_url()):
+        raise Unusable(
+            "E016",
+            f"entry {number} has a URL, for which {name} cannot be used: {reason}",
+            "Change its options, or take another processor.",
+        )
 
 
 def _unusable(number: int, what: str, field: str) -> Unusable:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from inotifier.exceptions import InotifierError
+from inotifier.urls import without_user
 
 SHAPE = (
     "setting INOTIFIER_WATCH_PATHS should be an iterable of 3-tuples of the form\n"
@@ -15,6 +17,16 @@ FORMS = (
     "An entry is (path, mask, processor), (path, mask, processor, fields), "
     "a dict of fields, a path, or an inotifier.Watch."
 )
+
+
+def shown(value: object) -> str:
+    """Return `value` of a setting as it may be shown: without what may be a secret."""
+    if isinstance(value, Mapping):
+        return f"a dict with {', '.join(repr(key) for key in value) or 'nothing'}"
+    if isinstance(value, (list, tuple)):
+        parts = ", ".join(map(shown, value))
+        return f"[{parts}]" if isinstance(value, list) else f"({parts})"
+    return without_user(repr(value))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from inotifier.exceptions import ConfigurationError
 from inotifier.urls import without_user
 from inotifier.watches.advice import advice_on, repeated
 from inotifier.watches.entry import make_entry
-from inotifier.watches.problems import FORMS, SHAPE, Problem, Unusable
+from inotifier.watches.problems import FORMS, SHAPE, Problem, Unusable, shown
 from inotifier.watches.watch import Entry, Watch
 
 
@@ -84,7 +84,7 @@ def _materialized(value: object) -> list[object]:
         raise Unusable(
             "E002",
             SHAPE,
-            f"It is {without_user(repr(value))}, which is not an iterable of entries.",
+            f"It is {shown(value)}, which is not an iterable of entries.",
         )
     entries = list(value)
     if not entries:

@@ -9,7 +9,7 @@ from typing import Any
 
 from inotifier.conf import conf
 from inotifier.filters import PathFilter
-from inotifier.urls import without_user
+from inotifier.urls import without_password, without_user
 
 Processor = Callable[[Any], object]
 """What takes an event: an instance of `pyinotify.ProcessEvent`, or any callable."""
@@ -78,7 +78,7 @@ class Watch:
 
     def __repr__(self) -> str:
         shown = {one.name: getattr(self, one.name) for one in fields(self) if one.repr}
-        shown["path"] = without_user(self.path) if isinstance(self.path, str) else self.path
+        shown["path"] = without_user(os.fspath(self.path)) if "://" in str(self.path) else self.path
         return f"Watch({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
 
@@ -101,6 +101,11 @@ class Entry:
     filter: PathFilter | None = None
     url: str | None = field(default=None, repr=False)
     polls: bool = False
+
+    @property
+    def place(self) -> str:
+        """What is watched, as it is known over a restart: its path, or as whom its URL is asked."""
+        return self.path if self.url is None else without_password(self.url).rstrip("/")
 
     @property
     def name(self) -> str:

@@ -17,10 +17,12 @@ from hypothesis import strategies as st
 
 from inotifier.exceptions import InotifierError, TryAgain
 from inotifier.polling import PlacePolling
+from inotifier.scan import Scan
 from inotifier.scheduling import TaskScheduler
 from inotifier.sources import Poller, SourceError, register_poller, registry
+from inotifier.state import State
 from inotifier.watches import Watch
-from tests.in_process import Receiver, Recorder, Running, Watching
+from tests.in_process import Receiver, Recorder, Running, Watching, entries
 from tests.servers import free_ports, need, server
 from tests.swift_server import PASSWORD, TENANT, USER, running_swift
 from tests.waiting import wait_for
@@ -260,6 +262,40 @@ def test_what_does_not_catch_up_begins_anew(files, kept):
     assert kept.told == []
 
 
+def test_what_was_left_out_is_no_flood_when_it_comes_into_view(files, kept):
+    files.pipe("/in/a.csv", b"1")
+    kept.start(patterns=["*.csv"])
+    kept.poll()
+    files.pipe("/in/b.txt", b"1")
+    kept.poll()
+    kept.running.stop()
+    kept.start()
+    kept.poll()
+    assert kept.told == []
+    files.pipe("/in/b.txt", b"22")
+    kept.poll()
+    assert kept.told == [("MODIFY", f"{URL}/b.txt"), ("CLOSE_WRITE", f"{URL}/b.txt")]
+
+
+def test_what_lies_below_is_not_deleted_when_it_is_not_listed_any_more(files, kept):
+    files.pipe({"/in/a": b"1", "/in/below/b": b"1"})
+    kept.start()
+    kept.poll()
+    kept.running.stop()
+    kept.start(recursive=False)
+    kept.poll()
+    assert kept.told == []
+
+
+def test_a_slash_or_another_password_is_the_same_place(unsteady, kept):
+    kept.start("unsteady://user:old@a/in")
+    kept.running.stop()
+    unsteady.answers = {"unsteady://a/in/new": 1}
+    kept.start("unsteady://user:new@a/in/", mask="IN_CREATE")
+    kept.poll()
+    assert kept.told == [("CREATE", "unsteady://a/in/new")]
+
+
 def test_another_choice_makes_nothing_deleted(files, kept):
     files.pipe({"/in/a.csv": b"1", "/in/b.txt": b"1"})
     kept.start()
@@ -333,6 +369,25 @@ def test_what_is_held_comes_again_at_the_next_start(files, kept, settings):
     assert again.pathnames == [f"{URL}/new"]
 
 
+def test_what_waits_for_its_time_is_not_asked_about_again_and_again(files, polled):
+    class Away(Recorder):
+        def __call__(self, event) -> None:
+            super().__call__(event)
+            raise TryAgain(3600)
+
+    away = Away()
+    polled.start(mask="IN_CREATE", processor=away)
+    files.pipe({f"/in/{number}": b"1" for number in range(10)})
+    wait_for(lambda: len(away.events) == 10)
+    service = polled.running.service
+    for _ in range(10):
+        service.rescan()
+        wait_for(lambda: not service.catching_up)
+    assert service.queue_depth <= 30  # with one question that waits, and a mark
+    service.finish()
+    service.abandon()
+
+
 def test_a_slow_handler_gets_what_the_place_became_in_the_end(files, polled):
     """While an event is on its way, the next round waits."""
     opened = threading.Event()
@@ -356,12 +411,12 @@ def test_a_task_of_a_subject_runs_once_though_it_is_listed_meanwhile(files, kept
     ran = []
     kept.start(processor=TaskScheduler(lambda event, task_id: ran.append(event), delay=0.5))
     files.pipe("/in/new", b"1")
-    wait_for(lambda: kept.running.service.queue_depth)
-    before = kept.running.handlers[0].seen
+    handler = kept.running.handlers[0]
+    wait_for(lambda: handler.seen == 2)  # created, and closed
     wait_for(lambda: ran)
     kept.poll()
     assert [event.pathname for event in ran] == [f"{URL}/new"]
-    assert kept.running.handlers[0].seen == before == 2  # created, and closed
+    assert handler.seen == 2
     kept.running.stop()
     kept.start()
     kept.poll()
@@ -507,6 +562,67 @@ def test_a_poller_is_closed_at_the_end(unsteady, polled):
     polled.start("unsteady://a").stop()
     # One was made to see whether it can be; the other one was asked.
     wait_for(lambda: unsteady.closed == 2)
+
+
+def test_subjects_with_slashes_are_told_without_recursion(unsteady, kept):
+    """A container of Swift has no directories, and neither have rows of a database."""
+    kept.start("unsteady://a", recursive=False)
+    unsteady.answers = {"unsteady://a/top": 1, "unsteady://a/below/it": 1}
+    kept.poll()
+    assert {subject for _, subject in kept.told} == {*unsteady.answers}
+    kept.recorder.events.clear()
+    unsteady.answers = {}
+    kept.poll()
+    assert sorted(kept.told) == [
+        ("DELETE", "unsteady://a/below/it"),
+        ("DELETE", "unsteady://a/top"),
+    ]
+
+
+def test_places_that_hang_hold_up_the_end_once(unsteady, watching, monkeypatch):
+    released = threading.Event()
+    joined = []
+
+    def join(self, timeout):
+        joined.append(timeout)
+        released.wait(timeout)
+
+    def hang(self):
+        released.wait(60)
+        return {}
+
+    monkeypatch.setattr(unsteady, "listing", hang)
+    monkeypatch.setattr(PlacePolling, "join", join)
+    running = watching(*[(f"unsteady://{n}", ALL, Recorder()) for n in range(4)])
+    try:
+        running.stop()
+    finally:
+        released.set()
+    assert len(joined) == 4
+    assert sum(joined[1:]) < 0.5  # all wait for the same second
+
+
+def test_a_scan_goes_on_when_one_place_cannot_be_listed(unsteady, tmp_path, files, settings):
+    one, other = Recorder(), Recorder()
+    raw = [("unsteady://a", ALL, one), (URL, ALL, other)]
+    unsteady.problem = KeyError("ftp://user:secret@host")
+    files.pipe("/in/old", b"1")
+
+    def scanned():
+        with contextlib.closing(State(tmp_path / "state.sqlite3")) as state:
+            state.open()
+            scan = Scan(entries(*raw), state, 1, 1000)
+            scan.deliver()
+        return scan
+
+    scanned()
+    files.pipe("/in/new", b"1")
+    scan = scanned()
+    assert other.pathnames == [f"{URL}/new"] * 2
+    assert [handler.problem for handler in scan.handlers] == [
+        "unsteady://a cannot be listed: KeyError: 'ftp://host'",
+        "",
+    ]
 
 
 def test_a_subject_may_lie_anywhere(unsteady, kept):

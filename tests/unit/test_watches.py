@@ -322,7 +322,7 @@ PROBLEMS = {
     "E014 interval": Case(
         entry(poll_interval=0),
         "the field poll_interval of entry 1 is 0",
-        "It should be a number of seconds above 0.",
+        "It should be a number of seconds above 0, and a year at most.",
     ),
     "E015 list": Case(
         entry(patterns="*.py"),
@@ -381,6 +381,34 @@ PROBLEMS = {
         lambda tmp: [("file://elsewhere/in", CREATE, PRINTER)],
         "entry 1 cannot be watched: 'file://elsewhere/in' is no file URL of this machine",
         "Change its path.",
+    ),
+    "E016 processor": Case(
+        lambda tmp: [
+            ("ftp://u:secret@h/", None, "inotifier.event_processors.CreateViaChunksSignaler")
+        ],
+        "entry 1 has a URL, for which inotifier.event_processors.CreateViaChunksSignaler cannot be "
+        "used: it waits for renames, which are a delete and a create there",
+        "Change its options, or take another processor.",
+    ),
+    "E016 Path": Case(
+        lambda tmp: [(Path("ftp://u:secret@h/"), CREATE, PRINTER)],
+        "entry 1 has a URL as a PosixPath, which spoils it",
+        "Give it as a str.",
+    ),
+    "E016 glob": Case(
+        lambda tmp: [("s3://bucket/*.csv", CREATE, PRINTER)],
+        "entry 1 has a URL, and that holds a '*', which stands for nothing else there",
+        "Leave it out.",
+    ),
+    "E016 initial": Case(
+        lambda tmp: [("ftp://h/", CREATE, PRINTER, {"source_options": {"initial": "created"}})],
+        "entry 1 has a URL, and source_options holds 'initial', which the entry says itself",
+        "Leave initial out.",
+    ),
+    "E016 timeout": Case(
+        lambda tmp: [("ftp://h/", CREATE, PRINTER, {"source_options": {"timeout": "20"}})],
+        "entry 1 cannot be watched: timeout is '20'; it should be a number of seconds",
+        "Change its path or its source_options, or install what is missing.",
     ),
     "E014 source_options": Case(
         entry(source_options={"timeout": 5}),
@@ -833,6 +861,9 @@ def test_e013_start_says_that_pyinotify_is_missing():
         ("ftp://user:secret@host/", CREATE, "nowhere.Printer"),
         ("ftp://user:secret@host/", CREATE, PRINTER, {"source_options": {"secret": "secret"}}),
         ("ftp://user:secret@host/", CREATE, PRINTER, 5),
+        ("ftp://user:sec/secret se@ret@host/", CREATE, PRINTER, 5),
+        ("ftp://user@host/", CREATE, PRINTER, {"source_options": {"password": "secret"}}, 5),
+        Path("ftp://user:secret@host/"),
         ["ftp://user:secret@host/", CREATE],
         {"events": CREATE, "url": "ftp://user:secret@host/"},
         {"path": "ftp://user:secret@host/", "patterns": 5},

@@ -56,7 +56,7 @@ def lines(status: Status) -> list[str]:
             f"retried {entry.get('retried', 0)}"
         )
         if problem := entry["problem"]:
-            result.append(f"    degraded: {problem}")
+            result.append(f"    degraded: {printable(problem)}")
         if last := entry["last_event"]:
             when = datetime.fromtimestamp(last["timestamp"], UTC).astimezone()
             result.append(
