@@ -77,7 +77,9 @@ class Deferral:
                 return
             deferrals.open.discard(self)
             deferrals.number -= self.number
-        if not self._has_failed:
+        if self._has_failed:
+            handler.failed += self.number
+        else:
             handler.delivered += self.number
         if self.is_recorded and handler.books is not None:
             self._record(handler.books, is_held=self._has_failed and handler.holds)
@@ -146,9 +148,8 @@ class Deferral:
             return None
         event = self.event
         event.mask, event.pathname, event.src_pathname = self._mask, self.pathname, self._source
-        # They fail together, and are counted once.
-        number = 0 if self._has_failed else self.number
-        wait = deferrals.handler.fail(event, exc, later.tried, number)
+        # They are counted when all parts have ended.
+        wait = deferrals.handler.fail(event, exc, later.tried, number=0)
         if wait is None:
             self._has_failed = True
             self.release()

@@ -211,7 +211,7 @@ class Handler:
             event: what it failed on.
             exc: why.
             tried: how often it had failed before.
-            number: of events that are given up with it.
+            number: of events to count as given up.
 
         Returns:
             When to try again, None if it is given up.

@@ -290,6 +290,24 @@ def test_a_file_that_waits_below_a_directory_that_moves_is_told_of_where_it_is(i
     running.cut()
 
 
+def test_what_has_run_for_a_file_that_is_elsewhere_by_then_leaves_no_record(inbox):
+    jobs = Jobs()
+    mask = "IN_CLOSE_WRITE|IN_DELETE|IN_MOVED_FROM|IN_MOVED_TO"
+    running = inbox.start(TaskScheduler(jobs, delay=0.3), mask)
+    inbox.write("d/a")
+    wait_for(lambda: depth(running) == 1)
+    (inbox.root / "d").rename(inbox.root / "e")
+    wait_for(lambda: len(jobs.events) == 2)
+    running.stop()
+    assert {event.pathname for event in jobs.events} == {
+        str(inbox.root / "d" / "a"),
+        str(inbox.root / "e" / "a"),
+    }
+    running = inbox.start(TaskScheduler(jobs), mask)
+    running.stop()
+    assert len(jobs.events) == 2
+
+
 def test_a_comparison_does_not_tell_again_of_what_waits(inbox):
     jobs = Jobs()
     later = TaskScheduler(jobs, delay=LONG)
@@ -385,6 +403,67 @@ def test_one_of_several_tasks_that_fails_fails_its_event_once(inbox, failures):
     wait_for(lambda: depth(running) == 0)
     [handler] = running.handlers
     assert (handler.failed, handler.delivered, len(jobs.events)) == (1, 0, 1)
+
+
+@override_settings(INOTIFIER_RETRIES=0)
+def test_several_tasks_that_fail_fail_their_event_once(inbox, failures):
+    def fail(event: Event) -> None:
+        raise ValueError("no")
+
+    def fail_too(event: Event) -> None:
+        raise ValueError("no")
+
+    running = inbox.start(EventMap({"CLOSE_WRITE": [fail, fail_too]}))
+    inbox.write("a")
+    wait_for(lambda: len(failures) == 2)
+    wait_for(lambda: depth(running) == 0)
+    assert (running.handlers[0].failed, running.handlers[0].pending) == (1, 0)
+
+
+@override_settings(INOTIFIER_RETRIES=1, INOTIFIER_RETRY_DELAY=0.01)
+def test_a_job_that_changed_its_event_and_failed_gets_it_as_it_was(inbox):
+    names = []
+
+    def spoil(event: Event) -> None:
+        names.append((event.maskname, event.pathname, event.src_pathname))
+        event.mask, event.pathname, event.src_pathname = IN_CREATE, "/elsewhere", None
+        raise ValueError("no")
+
+    running = inbox.start(TaskScheduler(spoil), "IN_MOVED_FROM|IN_MOVED_TO")
+    (inbox.root / "a").touch()
+    (inbox.root / "a").rename(inbox.root / "b")
+    running.sync()
+    wait_for(lambda: depth(running) == 0)
+    moved = ("IN_MOVED_TO", str(inbox.root / "b"), str(inbox.root / "a"))
+    assert names.count(moved) == 2
+
+
+# The end
+
+
+def test_what_runs_is_waited_for_though_other_tasks_wait_for_long(inbox, watching):
+    end = threading.Event()
+    gated = TaskScheduler(lambda event: end.wait(30))
+    late = TaskScheduler(print, delay=LONG)
+    running = inbox.start(EventMap({"CREATE": late, "CLOSE_WRITE": gated}))
+    inbox.write("a")
+    running.sync()
+    deadline = time.monotonic() + 30
+    assert running.service.deferred == (1, 1)
+    assert not running.service.waits_until(deadline)
+    end.set()
+    wait_for(lambda: running.service.waits_until(deadline))
+    assert running.service.deferred == (1, 0)
+    running.cut()
+
+
+def test_events_of_one_task_are_held_once(inbox):
+    running = inbox.start(TaskScheduler(print, delay=LONG), "IN_CREATE|IN_MODIFY|IN_CLOSE_WRITE")
+    inbox.write("a")
+    running.sync()
+    assert depth(running) == 3
+    assert running.service._dispatcher.held == 1
+    running.cut()
 
 
 # What surrounds a job
