@@ -150,7 +150,7 @@ class TaskScheduler(Deferring):
         """Take back the task of the event's path, unless its job runs."""
         with self._lock:
             task = self._tasks.get(self._key(event))
-            if task is None or task.event.pathname != event.pathname:
+            if task is None or (self._is_latest and task.event.pathname != event.pathname):
                 return
             running = task if task.state is State.RUNNING else None
             cancelled: Task | None = task
@@ -203,7 +203,7 @@ class TaskScheduler(Deferring):
         key = self._key(event)
         if before is None:
             return Task(self, key, event)
-        if before.event.pathname == event.pathname:
+        if not self._is_latest or before.event.pathname == event.pathname:
             return before
         self._drop(before)
         return Task(self, key, event, before.id)

@@ -62,6 +62,16 @@ def make_tasks(make_project):
     return make
 
 
+IN_SETTINGS = """
+from inotifier.scheduling import Cancel, EventMap, TaskScheduler
+
+tasks = TaskScheduler("app.processors.job", delay=0.5)
+INOTIFIER_WATCH_PATHS = [
+    ("incoming", None, EventMap({"IN_CLOSE_WRITE": tasks, "IN_DELETE": Cancel(tasks)})),
+]
+"""
+
+
 def configure(project: Project, entry: dict[str, object], **settings: object) -> None:
     project.configure(INOTIFIER_WATCH_PATHS=[entry], **settings)
 
@@ -74,6 +84,17 @@ def start_and_catch_up(project: Project) -> None:
 
 def waits(project: Project, number: int) -> None:
     wait_for(lambda: project.status()["queue_depth"] == number, 60)
+
+
+def test_schedulers_may_stand_in_the_settings(make_project):
+    project = make_project(processors=JOBS, code=IN_SETTINGS)
+    project.start()
+    project.drop("deleted", "kept")
+    (project.incoming / "deleted").unlink()
+    wait_for(lambda: project.got)
+    waits(project, 0)
+    project.stop()
+    assert project.got == ["kept"]
 
 
 def test_a_thousand_tasks_that_wait_survive_a_kill(make_tasks):

@@ -532,6 +532,21 @@ def test_a_job_that_is_to_run_again_can_be_cancelled(by_hand):
     assert owner.ends == ["done"]
 
 
+def test_a_job_that_changed_its_event_can_be_cancelled_by_its_path(by_hand):
+    def spoil(event: Event) -> None:
+        event.pathname = "/elsewhere"
+        raise ValueError("no")
+
+    owner = Owner(retries=2)
+    jobs = Jobs(spoil)
+    scheduler = TaskScheduler(jobs, runner=by_hand)
+    put(scheduler, event_of("a"), owner)
+    by_hand.work()
+    scheduler.cancel(event_of("a"))
+    by_hand.advance(1000)
+    assert len(jobs.calls) == 1
+
+
 def test_a_job_that_fails_does_not_run_again_if_it_was_cancelled_meanwhile(by_hand):
     def fail(event: Event) -> None:
         scheduler.cancel(event_of("a"))
