@@ -351,9 +351,10 @@ class TaskScheduler(Deferring):
 
     def _perform(self, task: Task) -> BaseException | None:
         """Call the job; return what it raised."""
-        overrun = self._begin_overrun(task)
+        overrun: Overrun | None = None
         failure: BaseException | None = None
         try:
+            overrun = self._begin_overrun(task)
             with task.guard():
                 _check_result(self._call(task))
         except BaseException as exc:  # sys.exit() too: it must not harm others
@@ -424,6 +425,7 @@ class TaskScheduler(Deferring):
 
     def _leave(self, task: Task, wait: Wait | None) -> None:
         """Let `task`, which ran, wait for its next run; without one, let the next task come."""
+        is_superfluous = False
         with self._lock:
             following, task.next = task.next, None
             if wait is not None and following is None and not task.is_cancelled:
@@ -432,6 +434,7 @@ class TaskScheduler(Deferring):
                 task.when = self._runner.clock() + wait.seconds
                 then = self._arm(task)
             else:
+                is_superfluous = wait is not None
                 task.state = State.ENDED
                 del self._tasks[task.key]
                 then = None
@@ -439,7 +442,7 @@ class TaskScheduler(Deferring):
                     self._tasks[task.key] = following
                     then = self._arm(following)
         _do(then)
-        if wait is not None and task.state is State.ENDED:
+        if is_superfluous:
             task.done()
 
 
