@@ -60,7 +60,7 @@ class Coroutines:
     ) -> None:
         if loop.time() - self._refreshed > _RESTED:
             self._refreshed = loop.time()
-            self._keep(loop.create_task(_refresh()))
+            self._keep(loop.create_task(refresh()))
         task = loop.create_task(make())
         self._keep(task)
         task.add_done_callback(lambda _: self._ended(loop))
@@ -88,6 +88,6 @@ class Coroutines:
         loop.stop()
 
 
-async def _refresh() -> None:
+async def refresh() -> None:
     """Close the connections of coroutines that are broken or too old."""
     await sync_to_async(refresh_connections)()

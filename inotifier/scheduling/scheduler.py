@@ -18,6 +18,7 @@ from inotifier.events import IN_CLOSE_WRITE, IN_CREATE, IN_MOVED_TO, Event
 from inotifier.exceptions import TryAgain
 from inotifier.later import Deferring, Later, Wait
 from inotifier.scheduling import options
+from inotifier.scheduling.coroutines import refresh
 from inotifier.scheduling.jobs import Job, checked, imported, is_coroutine_function, takes_id
 from inotifier.scheduling.log import TaskLog
 from inotifier.scheduling.overrun import Overrun
@@ -324,7 +325,9 @@ class TaskScheduler(Deferring):
             failure = await self._perform_coroutine(task)
             if failure is None:
                 self._end(task, None)
-            else:  # who is told of it may need a database, or be slow
+            else:
+                await refresh()  # the reason may be a connection that broke
+                # Who is told of it may be slow, or need a database.
                 await asyncio.to_thread(self._end, task, failure)
         finally:
             self._pass_turn()

@@ -3,8 +3,10 @@
 import sqlite3
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.db import connections
 
+from inotifier.scheduling import TaskScheduler
 from tests.in_process import Recorder
 from tests.waiting import wait_for
 
@@ -129,6 +131,41 @@ def test_an_event_that_failed_because_of_the_connection_succeeds_at_its_retry(
     running.stop()
     assert broken.count("a") == broken.count("b") == 2
     assert (running.handlers[0].failed, running.handlers[0].delivered) == (0, 2)
+
+
+@pytest.mark.parametrize("is_coroutine", [False, True])
+def test_a_job_that_failed_because_of_the_connection_succeeds_at_its_retry(
+    watching, tmp_path, database, querying, settings, is_coroutine
+):
+    settings.INOTIFIER_RETRIES = 1
+    settings.INOTIFIER_RETRY_DELAY = 0.01
+
+    def break_once(event):
+        broken.append(event.name)
+        if len(broken) == 1:
+            connections[ALIAS].ensure_connection()
+            connections[ALIAS].connection.close()  # as a server that was restarted does
+        querying(event)
+
+    async def break_once_later(event):
+        await sync_to_async(break_once)(event)
+
+    broken: list[str] = []
+    job = break_once_later if is_coroutine else break_once
+    running = watching((tmp_path, "IN_CREATE", TaskScheduler(job)))
+    (tmp_path / "a").touch()
+    wait_for(lambda: querying.answers == ["a"])
+    running.stop()
+    assert broken == ["a", "a"]
+    assert running.handlers[0].delivered == 1
+
+
+def test_a_connection_of_a_job_is_closed_after_it(watching, tmp_path, database, querying):
+    running = watching((tmp_path, "IN_CREATE", TaskScheduler(querying)))
+    (tmp_path / "a").touch()
+    wait_for(lambda: querying.answers == ["a"])
+    wait_for(lambda: not is_open(querying.raw[0]))
+    running.stop()
 
 
 def test_connections_are_closed_at_the_end(watching, tmp_path, database, querying):
