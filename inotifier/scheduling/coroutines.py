@@ -10,7 +10,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 
-from inotifier.connections import refresh_connections
+from inotifier.connections import close_connections, refresh_connections
 
 _LINGER = 1.0
 """Seconds that the loop stays without work."""
@@ -51,6 +51,7 @@ class Coroutines:
         try:
             loop.run_forever()
             loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.run_until_complete(sync_to_async(close_connections)())
         finally:
             asyncio.set_event_loop(None)
             loop.close()
