@@ -158,6 +158,8 @@ def test_a_job_that_failed_because_of_the_connection_succeeds_at_its_retry(
     running.stop()
     assert broken == ["a", "a"]
     assert running.handlers[0].delivered == 1
+    # A coroutine's, when there are no more to run.
+    wait_for(lambda: not is_open(querying.raw[-1]))
 
 
 def test_a_connection_of_a_job_is_closed_after_it(watching, tmp_path, database, querying):
