@@ -66,6 +66,10 @@ class ReceiversFailed(InotifierError):
         super().__init__(f"{len(failures)} receiver(s) raised: {names}")
 
 
+class CommandFailed(InotifierError):
+    """A shell command did not end well."""
+
+
 class TryAgain(InotifierError):
     """Raise it in a processor or a receiver: an outage elsewhere.
 

@@ -2,9 +2,20 @@
 
 from inotifier.scheduling.event_map import Cancel, EventMap
 from inotifier.scheduling.scheduler import TaskScheduler
+from inotifier.scheduling.shell import ShellScheduler
 
-__all__ = ["Cancel", "EventMap", "TaskScheduler"]
+__all__ = [
+    "Cancel",
+    "EventMap",
+    "ShellScheduler",
+    "TaskScheduler",
+]
 
 # Logs, the status and settings name them by the package, wherever they are defined.
-for _public in (Cancel, EventMap, TaskScheduler):
+for _public in (
+    Cancel,
+    EventMap,
+    ShellScheduler,
+    TaskScheduler,
+):
     _public.__module__ = __name__
