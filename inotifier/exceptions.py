@@ -70,6 +70,10 @@ class CommandFailed(InotifierError):
     """A shell command did not end well."""
 
 
+class RuleFailed(InotifierError):
+    """A file rule cannot do what it says without harm; everything stays as it was."""
+
+
 class TryAgain(InotifierError):
     """Raise it in a processor or a receiver: an outage elsewhere.
 

@@ -33,6 +33,7 @@ _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 # Audit event -> positions of (path, descriptor of the directory that it starts from).
 _PATHS: dict[str, tuple[tuple[int, int], ...]] = {
+    "inotifier.write": ((0, -1),),  # our own, for ways of writing that Python does not tell of
     "os.chmod": ((0, 2),),
     "os.chown": ((0, 3),),
     "os.link": ((1, 3),),

@@ -1,12 +1,16 @@
 """Later, once, or not at all: jobs that run for events, and what starts them."""
 
 from inotifier.scheduling.event_map import Cancel, EventMap
+from inotifier.scheduling.file_manager import FileManagerScheduler
+from inotifier.scheduling.file_rules import FileManagerRule
 from inotifier.scheduling.scheduler import TaskScheduler
 from inotifier.scheduling.shell import ShellScheduler
 
 __all__ = [
     "Cancel",
     "EventMap",
+    "FileManagerRule",
+    "FileManagerScheduler",
     "ShellScheduler",
     "TaskScheduler",
 ]
@@ -15,6 +19,8 @@ __all__ = [
 for _public in (
     Cancel,
     EventMap,
+    FileManagerRule,
+    FileManagerScheduler,
     ShellScheduler,
     TaskScheduler,
 ):
