@@ -56,6 +56,7 @@ lint: $(VENV)/.lint
 	$(bin)/mypy
 	$(bin)/docutils --writer=null --report=1 --halt=2 README.rst
 	$(bin)/docutils --writer=null --report=1 --halt=2 CHANGELOG.rst
+	$(bin)/docutils --writer=null --report=1 --halt=2 docs/migrating-from-pyinotifyd.rst
 
 bench: $(VENV)/.bench
 	$(bin)/python -m benchmarks $(BENCH_ARGS)
