@@ -76,13 +76,15 @@ class Deferral:
             if self._open:
                 return
             deferrals.open.discard(self)
-            deferrals.number -= self.number
         if self._has_failed:
             handler.failed += self.number
         else:
             handler.delivered += self.number
         if self.is_recorded and handler.books is not None:
             self._record(handler.books, is_held=self._has_failed and handler.holds)
+        with deferrals.lock:
+            # Not before it is recorded: with the last one, the daemon may end.
+            deferrals.number -= self.number
         deferrals.wake()
 
     def discard(self) -> None:
