@@ -594,6 +594,7 @@ def test_start_raises_the_problem_as_a_command_error(setting, id, case):
     assert hint in str(error.value)
 
 
+@pytest.mark.django_db  # the checks of models ask what it can
 def test_check_shows_the_problem_whole_on_the_command_line(settings, tmp_path, capsys):
     settings.INOTIFIER_WATCH_PATHS = [tmp_path / "absent"]
     with pytest.raises(CommandError, match=r"\(inotifier.E004\) .*/absent does not exist or you"):
@@ -606,6 +607,7 @@ def test_all_problems_are_shown_at_once(settings, tmp_path):
     assert ids == ["inotifier.E004", "inotifier.E002", "inotifier.E005"]
 
 
+@pytest.mark.django_db  # the checks of models ask what it can
 def test_without_problems_check_and_start_are_silent(settings, tmp_path, capsys):
     settings.INOTIFIER_WATCH_PATHS = [tmp_path]
     assert run_checks(tags=["inotifier"]) == []
@@ -613,6 +615,7 @@ def test_without_problems_check_and_start_are_silent(settings, tmp_path, capsys)
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.django_db  # the checks of models ask what it can
 def test_an_error_of_another_app_keeps_the_daemon_from_starting(settings, tmp_path):
     settings.INOTIFIER_WATCH_PATHS = [tmp_path]
     settings.CACHES = {}
