@@ -350,7 +350,7 @@ def _make(path: str) -> None:
 
 def _prepare(entry: Entry) -> None:
     prepare: Any = getattr(entry.processor, "prepare", None)
-    if prepare is None or entry.url is not None:
+    if prepare is None:
         return
     try:
         prepare(entry.path)

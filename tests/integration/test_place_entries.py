@@ -143,6 +143,16 @@ def test_an_event_says_where_it_comes_from(files, polled):
     )
 
 
+def test_a_processor_is_prepared_for_a_place(files, watching):
+    class Prepared(Recorder):
+        def prepare(self, entry_path):
+            self.path = entry_path
+
+    prepared = Prepared()
+    watching((f"{URL}/", ALL, prepared))
+    assert prepared.path == f"{URL}/"
+
+
 def test_what_comes_first_can_be_told(files, polled):
     files.pipe("/in/old", b"1")
     polled.start(initial="emit")
