@@ -63,9 +63,10 @@ def watchdog(prefix: str) -> Judge:
 
     def passes(directory: str, name: str) -> bool:
         path = f"{directory}/{name}"
-        return match_any_paths(
+        passed: bool = match_any_paths(
             [path], included_patterns=None, excluded_patterns=ignored, case_sensitive=True
         )
+        return passed
 
     return passes
 
