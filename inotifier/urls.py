@@ -11,6 +11,7 @@ Location = str | os.PathLike[str]
 
 # In what somebody has written, a password may hold anything.
 _WHO = re.compile(r"://[^\n]*@")
+_USER = re.compile(r"://[^/?#]*@")
 _PASSWORD = re.compile(r"(://[^/?#@:]*):[^/?#@]*@")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
@@ -46,8 +47,13 @@ def without_password(url: str) -> str:
     return _PASSWORD.sub(r"\1@", url)
 
 
+def public(url: str) -> str:
+    """Return `url` without user and password, if these are quoted as they should be."""
+    return _USER.sub("://", url, count=1)
+
+
 def without_user(text: str) -> str:
-    """Return `text` without the users and passwords that URLs in it may hold."""
+    """Return `text` for people, without the users and passwords that URLs in it may hold."""
     return _WHO.sub("://", text)
 
 

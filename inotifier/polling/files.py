@@ -25,10 +25,8 @@ class FilePolling(Rounds):
     """Compares what is in a directory, or a file, with what was delivered.
 
     Args:
-        handler: whose entry.
-        books: what was delivered of it.
-        put: takes the questions.
-        has_room: tells whether there may be more of them.
+        handler, put, has_room: as for `Rounds`.
+        books: what was delivered of the entry.
         lost: called when the root is gone, once.
     """
 

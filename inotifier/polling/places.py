@@ -27,13 +27,12 @@ _JITTER = 0.1
 class PlacePolling(Rounds):
     """Compares what the listing of a place shows with what was delivered.
 
-    While it cannot be listed, the pauses are doubled; the log tells when that begins and ends.
+    While it cannot be listed, the pauses are doubled; the log tells when that begins and ends, and
+    the handler's `problem` why.
 
     Args:
-        handler: whose entry; its `problem` says why the place cannot be listed.
-        books: what was delivered of it.
-        put: takes the questions.
-        has_room: tells whether there may be more of them.
+        handler, put, has_room: as for `Rounds`.
+        books: what was delivered of the place.
     """
 
     def __init__(

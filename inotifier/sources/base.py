@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from inotifier.exceptions import InotifierError
-from inotifier.urls import scheme_of, without_user
+from inotifier.urls import public, scheme_of
 
 INITIAL = ("ignore", "created")
 
@@ -64,7 +64,7 @@ class Poller(ABC):
 
     def _public(self, url: str) -> str:
         """Return `url` as it may be shown."""
-        return url if scheme_of(url) == "file" else without_user(url)
+        return url if scheme_of(url) == "file" else public(url)
 
     @abstractmethod
     def listing(self) -> Mapping[str, Hashable]:

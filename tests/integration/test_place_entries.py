@@ -297,6 +297,15 @@ def test_what_lies_below_is_not_deleted_when_it_is_not_listed_any_more(files, ke
     assert kept.told == []
 
 
+def test_an_at_sign_in_a_path_is_no_user(unsteady, kept):
+    kept.start("unsteady://user:secret@a/in@box", mask="IN_CREATE")
+    unsteady.answers = {"unsteady://a/in@box/new": 1}
+    kept.poll()
+    assert kept.running.handlers[0].entry.path == "unsteady://a/in@box"
+    event = kept.recorder.events[0]
+    assert (event.path, event.name) == ("unsteady://a/in@box", "new")
+
+
 def test_a_slash_or_another_password_is_the_same_place(unsteady, kept):
     kept.start("unsteady://user:old@a/in")
     kept.running.stop()
