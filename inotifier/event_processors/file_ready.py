@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import stat
 import threading
@@ -23,7 +22,7 @@ from pyinotify import (
     ProcessEvent,
 )
 
-from inotifier import signals
+from inotifier import options, signals
 from inotifier.event_processors.known_files import FileState, KnownFiles, Pending
 from inotifier.event_processors.ready_names import TEMPORARY, ReadyNames
 from inotifier.event_processors.sending import send
@@ -71,7 +70,7 @@ class FileReadySignaler(ProcessEvent):
         min_size: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._settle = _seconds(settle)
+        self._settle = options.seconds("settle", settle)
         self._names = ReadyNames(temporary, dotfiles, marker)
         self._min_size = _size(min_size)
         self._clock = clock
@@ -379,17 +378,6 @@ def _event_of(event: Event, pathname: str) -> Event:
 
 def _urgency(problem: ReceiversFailed | TryAgain) -> float:
     return problem.after if isinstance(problem, TryAgain) else 0
-
-
-# Options.
-
-
-def _seconds(settle: object) -> float:
-    if isinstance(settle, bool) or not isinstance(settle, (int, float)):
-        raise TypeError(f"settle is {settle!r}; it should be a number of seconds")
-    if not 0 <= settle < math.inf:
-        raise ValueError(f"settle is {settle!r}; it should be a number of seconds, 0 or above")
-    return settle
 
 
 def _size(min_size: object) -> int:

@@ -14,10 +14,10 @@ from typing import Any
 
 from django.apps import apps
 
+from inotifier import options
 from inotifier.events import IN_CLOSE_WRITE, IN_CREATE, IN_MOVED_TO, Event
 from inotifier.exceptions import TryAgain
 from inotifier.later import Deferring, Later, Wait
-from inotifier.scheduling import options
 from inotifier.scheduling.coroutines import refresh
 from inotifier.scheduling.jobs import Job, checked, imported, is_coroutine_function, takes_id
 from inotifier.scheduling.log import TaskLog

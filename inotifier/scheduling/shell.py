@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from inotifier import options
 from inotifier.events import Event
-from inotifier.scheduling import options
 from inotifier.scheduling.accounts import find_account, refuse_other_user
 from inotifier.scheduling.command_line import ProgramLine, ShellLine, environment_of, facts_of
 from inotifier.scheduling.running import Command, Owner, run

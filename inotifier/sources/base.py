@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping
 from types import TracebackType
@@ -115,19 +114,6 @@ class Poller(ABC):
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def seconds(timeout: object) -> float:
-    """Return `timeout` if it is a number of seconds above 0.
-
-    Raises:
-        TypeError, ValueError: it is not.
-    """
-    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
-        raise TypeError(f"timeout is {timeout!r}; it should be a number of seconds")
-    if not 0 < timeout < threading.TIMEOUT_MAX:
-        raise ValueError(f"timeout is {timeout!r}; it should be a number of seconds above 0")
-    return timeout
 
 
 def changes(before: Mapping[str, Hashable], now: Mapping[str, Hashable]) -> list[Change]:

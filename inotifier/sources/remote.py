@@ -9,7 +9,8 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from inotifier.sources.base import Poller, SourceError, seconds
+from inotifier.options import positive_seconds
+from inotifier.sources.base import Poller, SourceError
 from inotifier.sources.credentials import Address, hide, read_address
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class FsspecPoller(Poller):
             self._options, public = {**_who(address), **(options or {})}, address.public
         _need_library(address.scheme, public)
         self._secrets = [address.password or "", *_secrets(self._options)]
-        self._timeout = seconds(timeout)
+        self._timeout = positive_seconds("timeout", timeout)
         self._files: AbstractFileSystem | None = None
         self._root = ""
         self._answer: SimpleQueue[dict[str, Info] | Exception] | None = None

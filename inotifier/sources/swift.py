@@ -7,7 +7,8 @@ from collections.abc import Hashable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, unquote
 
-from inotifier.sources.base import Poller, SourceError, seconds
+from inotifier.options import positive_seconds
+from inotifier.sources.base import Poller, SourceError
 from inotifier.sources.credentials import Address, hide, read_address
 
 if TYPE_CHECKING:
@@ -63,7 +64,10 @@ class SwiftPoller(Poller):
         self._container = unquote(container)
         self._secrets = (address.password,)
         self._connection = _connection(
-            _account(address, path), auth_version, dict(options or {}), seconds(timeout)
+            _account(address, path),
+            auth_version,
+            dict(options or {}),
+            positive_seconds("timeout", timeout),
         )
         public = f"{address.scheme}://{address.host}{path}?{quote(self._container)}"
         super().__init__(public, recurse, initial=initial)

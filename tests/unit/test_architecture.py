@@ -13,7 +13,10 @@ PACKAGE = Path(__file__).parents[2] / "inotifier"
 # A room imports from its own layer or from one above it in this table. The package itself, "",
 # names things of its rooms and stands with the highest of them.
 LAYERS = (
-    ("plain", ("exceptions", "events", "filters", "urls", "writers", "later", "connections")),
+    (
+        "plain",
+        ("exceptions", "events", "filters", "options", "urls", "writers", "later", "connections"),
+    ),
     ("configuration", ("", "watches", "conf", "limits", "mounts", "checks", "apps", "signals")),
     ("what happens with an event", ("event_processors", "scheduling", "bridge")),
     ("where events come from", ("notifier", "sources")),

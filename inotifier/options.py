@@ -1,8 +1,9 @@
-"""Options of schedulers: checked when they are given, so that no wrong one waits for an event."""
+"""Options: checked when they are given, so that no wrong one waits for an event."""
 
 from __future__ import annotations
 
 import math
+import threading
 
 
 def flag(option: str, value: object) -> bool:
@@ -27,6 +28,14 @@ def seconds_or_none(option: str, value: object) -> float | None:
         return None
     if not (number := seconds(option, value)):
         raise ValueError(f"{option} is {value!r}; it should be above 0, or None for no end")
+    return number
+
+
+def positive_seconds(option: str, value: object) -> float:
+    """Return `value`, which should be a number of seconds above 0 that a thread can wait for."""
+    number = seconds(option, value)
+    if not 0 < number <= threading.TIMEOUT_MAX:
+        raise ValueError(f"{option} is {value!r}; it should be a number of seconds above 0")
     return number
 
 
