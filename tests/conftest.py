@@ -9,6 +9,7 @@ import pytest
 from inotifier.event_processors import CreateViaChunksSignaler, PartialFiles
 from inotifier.scheduling import coroutines, timers, workers
 from tests.in_process import Watching
+from tests.servers import FtpServer
 from tests.waiting import wait_for
 
 # No files beside the tests, and no failure because the machine was busy.
@@ -75,3 +76,10 @@ def watching() -> Iterator[Watching]:
     """Start services in this process; each is stopped at the end."""
     with Watching() as start:
         yield start
+
+
+@pytest.fixture
+def ftp(tmp_path: Path) -> Iterator[FtpServer]:
+    """An FTP server, not yet started."""
+    with contextlib.ExitStack() as stack:
+        yield FtpServer(tmp_path, stack)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -70,3 +71,32 @@ def server(command: list[str], port: int, log: Path) -> Iterator[subprocess.Pope
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(10)
+
+
+class FtpServer:
+    """An FTP server that may be started and ended, always at the same port.
+
+    Attributes:
+        root: the directory that it serves.
+        url: with user and password.
+        public: without.
+    """
+
+    user, password = "reader", "a/secret?of#the:server@-long-enough"
+
+    def __init__(self, base: Path, stack: contextlib.ExitStack) -> None:
+        need("fsspec", "pyftpdlib")
+        (self._port,) = free_ports(1)
+        self._log, self._stack = base / "ftp.log", stack
+        self.root = base / "ftp"
+        self.root.mkdir()
+        self.public = f"ftp://127.0.0.1:{self._port}/"
+        who = f"{self.user}:{quote(self.password, safe='')}"
+        self.url = f"ftp://{who}@127.0.0.1:{self._port}/"
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Return its process, which listens."""
+        command = ["-m", "tests.ftp_server", str(self._port), str(self.root)]
+        return self._stack.enter_context(
+            server([*command, self.user, self.password], self._port, self._log)
+        )

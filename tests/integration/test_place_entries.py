@@ -23,7 +23,7 @@ from inotifier.sources import Poller, SourceError, register_poller, registry
 from inotifier.state import State
 from inotifier.watches import Watch
 from tests.in_process import Receiver, Recorder, Running, Watching, entries
-from tests.servers import free_ports, need, server
+from tests.servers import need
 from tests.swift_server import PASSWORD, TENANT, USER, running_swift
 from tests.waiting import wait_for
 
@@ -705,29 +705,8 @@ def _steps(before, now):
 # On a file server
 
 
-FTP_USER, FTP_PASSWORD = "reader", "a/secret?of#the:server@-long-enough"
-
-
-@pytest.fixture
-def ftp(tmp_path):
-    """Starts and stops an FTP server, always at the same port."""
-    need("fsspec", "pyftpdlib")
-    (port,) = free_ports(1)
-    (tmp_path / "ftp").mkdir()
-    command = ["-m", "tests.ftp_server", str(port), str(tmp_path / "ftp"), FTP_USER, FTP_PASSWORD]
-    with contextlib.ExitStack() as stack:
-
-        def run():
-            return stack.enter_context(server(command, port, tmp_path / "ftp.log"))
-
-        run.url = f"ftp://{FTP_USER}:{quote(FTP_PASSWORD, safe='')}@127.0.0.1:{port}/"
-        run.public = f"ftp://127.0.0.1:{port}/"
-        run.root = tmp_path / "ftp"
-        yield run
-
-
 def test_a_file_that_grows_on_a_server_is_closed_when_it_stays_the_same(ftp, polled):
-    ftp()
+    ftp.start()
     polled.start(ftp.url)
     file = ftp.root / "new"
     file.write_bytes(b"1")
@@ -739,22 +718,22 @@ def test_a_file_that_grows_on_a_server_is_closed_when_it_stays_the_same(ftp, pol
 # ftplib leaves a socket whose server has gone to the collector.
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 def test_a_server_that_goes_and_comes_back(ftp, kept, caplog):
-    process = ftp()
+    process = ftp.start()
     kept.start(ftp.url, source_options={"timeout": 10})
     process.kill()
     process.wait()
     wait_for(lambda: kept.problem, 30)
     (ftp.root / "new").write_bytes(b"1")
-    ftp()
+    ftp.start()
     kept.running.service.rescan()
     wait_for(lambda: kept.told, 30)
     kept.poll()
     assert kept.told == [("CREATE", f"{ftp.public}new"), ("CLOSE_WRITE", f"{ftp.public}new")]
-    assert FTP_PASSWORD[:8] not in caplog.text
+    assert ftp.password[:8] not in caplog.text
 
 
 def test_a_server_that_hangs_does_not_hold_up_the_end(ftp, kept):
-    process = ftp()
+    process = ftp.start()
     kept.start(ftp.url, source_options={"timeout": 5})
     process.send_signal(signal.SIGSTOP)
     try:
