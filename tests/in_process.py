@@ -90,6 +90,7 @@ class Running:
 
     def catch_up(self) -> None:
         """Return when what was missed, and what happened until now, is delivered."""
+        self.sync()  # an overflow that has been read may not have begun its comparison
         wait_for(lambda: not self.service.catching_up, 60, "the comparison")
         self.sync()
         wait_for(lambda: self.service.queue_depth == 0, 60, "the deliveries")
