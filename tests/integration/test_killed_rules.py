@@ -30,6 +30,7 @@ def nothing_in_memory():
     shutil.rmtree(MEMORY / f"inotifier-{os.getpid()}", ignore_errors=True)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("nothing_in_memory")
 @pytest.mark.parametrize(
     ("way", "action", "kind", "replaces"),

@@ -146,6 +146,7 @@ def fill(swift, client, container, names):
             assert response.status == 201
 
 
+@pytest.mark.long
 def test_containers_may_be_larger_than_one_page(swift, client, container, make):
     poller = make(container)
     names = [f"{number:05} of many" for number in range(10_500)]

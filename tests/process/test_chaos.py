@@ -5,6 +5,7 @@ import pytest
 from tests.process.chaos import Chaos
 
 
+@pytest.mark.long
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_every_file_is_delivered_though_the_daemon_is_killed_again_and_again(tmp_path, seed):

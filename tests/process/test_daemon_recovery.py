@@ -105,6 +105,7 @@ def write(path: Path, text: str) -> None:
 # While no daemon runs
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_exactly_what_happened_while_the_daemon_was_down_is_delivered_each_once(make_project):
     project = make_project(

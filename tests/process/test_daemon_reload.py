@@ -207,12 +207,14 @@ def reloads(tmp_path_factory) -> Reloads:
         project.end()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_each_file_made_during_reloads_is_reported_exactly_once(reloads):
     assert len(reloads.made) > RELOADS
     assert Counter(reloads.got) == Counter(reloads.made)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_reloads_leak_neither_descriptors_nor_threads(reloads):
     before, after = reloads.before, reloads.after
@@ -221,11 +223,13 @@ def test_reloads_leak_neither_descriptors_nor_threads(reloads):
     assert after._replace(descriptors=0) == before._replace(descriptors=0)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_lock_is_never_free_during_reloads(reloads):
     assert not reloads.lock_was_free
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_each_reload_is_answered(reloads):
     assert reloads.answered == RELOADS

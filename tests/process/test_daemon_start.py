@@ -77,6 +77,7 @@ def limited() -> list[str]:
     return [*prefix, 'echo "$1" >"/proc/sys/user/$0" && shift && exec "$@"']
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_watches_stand_when_start_returns_even_after_kill_9(make_project):
     project = make_project(INOTIFIER_CATCH_UP=False)
@@ -121,6 +122,7 @@ def test_second_start_says_that_the_daemon_runs_already(project):
     assert project.processes() == [pid]
 
 
+@pytest.mark.long
 def test_twenty_starts_at_once_make_one_daemon(project):
     starters = [project.begin("inotifier_start") for _ in range(STARTERS)]
     texts = {starter: starter.communicate(timeout=60)[1] for starter in starters}
