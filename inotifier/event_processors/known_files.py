@@ -128,6 +128,7 @@ class KnownFiles:
             pending = self._pending.get(path)
             if pending is not None and not pending.changed:
                 del self._pending[path]
+                _drop(self._by_inode, pending.inode, path)
 
     def _note_sent(self, path: str, state: FileState) -> None:
         _put(self._sent, path, state, MAX_SENT)
@@ -136,8 +137,10 @@ class KnownFiles:
     def forget(self, path: str) -> None:
         """Forget the file, which is gone."""
         with self._lock:
-            self._pending.pop(path, None)
-            self._sent.pop(path, None)
+            if pending := self._pending.pop(path, None):
+                _drop(self._by_inode, pending.inode, path)
+            if state := self._sent.pop(path, None):
+                _drop(self._paths, state, path)
 
     def forget_unsent(self, path: str) -> None:
         """Forget the file, which is none to send, unless it was sent before."""
@@ -195,6 +198,12 @@ def _take_from(records: dict[str, V], path: str, is_dir: bool) -> dict[str, V]:
         return {"": records.pop(path)} if path in records else {}
     below = [one for one in records if one.startswith(f"{path}/")]
     return {one[len(path) :]: records.pop(one) for one in below}
+
+
+def _drop(records: dict[K, str], key: K, path: str) -> None:
+    """Drop what `records` have for `key`, unless it belongs to another path by now."""
+    if records.get(key) == path:
+        del records[key]
 
 
 def _put(records: dict[K, V], key: K, value: V, limit: int) -> None:
