@@ -15,7 +15,7 @@ from django.db import connections
 from inotifier.conf import conf
 from inotifier.events import printable
 from inotifier.exceptions import InotifierError, NotRunning, ReloadFailed
-from inotifier.lifecycle import detach
+from inotifier.lifecycle import detach, os_signals
 from inotifier.lifecycle.pid_file import PidFile, make_private, read_pid, remove_left_over
 from inotifier.lifecycle.plan import Handover, Plan, new_owner
 from inotifier.lifecycle.process import Process
@@ -151,13 +151,17 @@ def _start_detached(
     timeout: float,
 ) -> None:
     read_fd, write_fd = os.pipe()
+    # Ctrl+C in between would leave a child that nobody knows.
+    os_signals.hold_back()
     child = os.fork()
     if child == 0:
+        os_signals.let_through()
         os.close(read_fd)
         _be_daemon(plan, pid_file, owner, PipeReporter(write_fd))
     os.close(write_fd)
     waiting = Waiting(read_fd)
     try:
+        os_signals.let_through()
         waiting.until_ready(announce, timeout)
     except BaseException:
         # The child ends as soon as the daemon, its grandchild, is on its own; or it hangs.
