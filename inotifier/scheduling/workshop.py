@@ -111,10 +111,12 @@ def _make(room: Place) -> int:
         os.mkdir(room.name, 0o700, dir_fd=room.directory)
     except FileExistsError:
         raise _busy(room) from None
-    fd = room.open(os.O_RDONLY | os.O_DIRECTORY)
-    if _locks(fd) and _is_at(room, fd):
-        return fd
-    os.close(fd)  # in the meantime, somebody took it for one that was left behind
+    # In the meantime, somebody may take it for one that was left behind.
+    with contextlib.suppress(FileNotFoundError):
+        fd = room.open(os.O_RDONLY | os.O_DIRECTORY)
+        if _locks(fd) and _is_at(room, fd):
+            return fd
+        os.close(fd)
     raise _busy(room)
 
 
