@@ -1,5 +1,6 @@
 """The directory in which a transfer works, and what a crash leaves of it."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,15 @@ def test_the_names_of_what_is_in_work():
     assert is_in_workshop("/srv/.inotifier-0123456789abcdef.part")
     assert not is_in_workshop("/srv/.inotifier-0123.part/x")
     assert not is_in_workshop("/srv/inotifier.part")
+
+
+def test_a_workshop_that_is_taken_away_while_it_is_made_is_tried_again(place, monkeypatch):
+    make = os.mkdir
+
+    def made_and_taken_away(name, mode, *, dir_fd):
+        make(name, mode, dir_fd=dir_fd)
+        os.rmdir(name, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "mkdir", made_and_taken_away)
+    with pytest.raises(RuleFailed, match="will be tried again"), workshop_for(place, MAKE):
+        pass

@@ -269,6 +269,26 @@ def test_start_that_is_interrupted_leaves_nothing(make_project):
     assert not project.processes()
 
 
+INTERRUPTED_FORK = """
+import os, signal
+_fork, _home = os.fork, os.getpid()
+
+def interrupted():
+    pid = _fork()
+    if os.getpid() == _home:
+        os.kill(_home, signal.SIGINT)
+    return pid
+
+os.fork = interrupted
+"""
+
+
+def test_start_that_is_interrupted_while_it_forks_leaves_nothing(make_project):
+    project = make_project(code=INTERRUPTED_FORK)
+    assert project.run("inotifier_start").returncode != 0
+    assert not project.processes()
+
+
 def test_pid_file_that_another_program_locks_keeps_the_daemon_from_starting(project):
     project.pid_file.write_text(f"{os.getpid()}\n")
     with project.pid_file.open() as file:
