@@ -17,8 +17,9 @@ MEMORY = Path("/dev/shm")
 def directories(way: str, tmp_path: Path) -> tuple[Path, Path]:
     """Return a source and a target."""
     disk, memory = tmp_path / "disk", MEMORY / f"inotifier-{os.getpid()}"
-    if way == "on disk":
-        return disk / "in", disk / "out"
+    if way == "within memory":
+        base = memory if MEMORY.is_dir() else disk
+        return base / "in", base / "out"
     if not MEMORY.is_dir() or MEMORY.stat().st_dev == tmp_path.stat().st_dev:
         pytest.skip("there is no other file system")
     return memory, disk
@@ -40,8 +41,8 @@ def nothing_in_memory():
         ("from memory to disk", "move", "directory", "makes"),
         ("from memory to disk", "move", "directory", "replaces"),
         ("from memory to disk", "copy", "directory", "replaces"),
-        ("on disk", "move", "file", "makes"),
-        ("on disk", "move", "directory", "replaces"),
+        ("within memory", "move", "file", "makes"),
+        ("within memory", "move", "directory", "replaces"),
     ],
 )
 def test_killed_at_any_step_it_loses_nothing(way, action, kind, replaces, tmp_path):
