@@ -149,22 +149,26 @@ class TaskScheduler(Deferring):
 
     def cancel(self, event: Event) -> None:
         """Take back the task of the event's path, unless its job runs."""
+        path = event.pathname
         with self._lock:
-            task = self._tasks.get(self._key(event))
-            if task is None or (self._is_latest and task.event.pathname != event.pathname):
-                return
-            running = task if task.state is State.RUNNING else None
-            cancelled: Task | None = task
+            first = self._tasks.get(self._key(event))
+            running = first if first is not None and first.state is State.RUNNING else None
+            waiting = first if running is None else running.next
+            if running is not None and running.path != path:
+                running = None
+            if waiting is not None and waiting.path != path:
+                waiting = None
             if running is not None:
-                cancelled, task.next = task.next, None
-                task.is_cancelled = True
-            if cancelled is not None:
-                self._drop(cancelled)
+                running.is_cancelled = True
+            if waiting is not None:
+                if first is not None and first.next is waiting:
+                    first.next = None
+                self._drop(waiting)
         if running is not None:
             self.log.task(logging.WARNING, running, "cannot cancel task, its job runs")
-        if cancelled is not None:
-            self.log.task(logging.INFO, cancelled, "cancel task")
-            cancelled.done()
+        if waiting is not None:
+            self.log.task(logging.INFO, waiting, "cancel task")
+            waiting.done()
 
     # New events
 
@@ -204,7 +208,7 @@ class TaskScheduler(Deferring):
         key = self._key(event)
         if before is None:
             return Task(self, key, event)
-        if not self._is_latest or before.event.pathname == event.pathname:
+        if before.path == event.pathname:
             return before
         self._drop(before)
         return Task(self, key, event, before.id)

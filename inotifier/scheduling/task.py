@@ -31,6 +31,7 @@ class Task(Later):
     Attributes:
         scheduler: whose task it is.
         key: what identifies it there.
+        path: that of its events, whatever a job does to them.
         event: the last one that came.
         state: what it waits for.
         when: the time before which it does not run, of the scheduler's clock.
@@ -50,6 +51,7 @@ class Task(Later):
         "key",
         "look",
         "next",
+        "path",
         "scheduler",
         "state",
         "when",
@@ -59,6 +61,7 @@ class Task(Later):
         super().__init__()
         self.scheduler = scheduler
         self.key = key
+        self.path = event.pathname
         self.event = event
         self.state = State.WAITING
         self.when = 0.0

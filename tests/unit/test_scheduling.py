@@ -387,6 +387,49 @@ def test_what_follows_a_latest_job_gives_way(by_hand):
     assert jobs.names == ["a", "c"]
 
 
+def test_what_follows_a_latest_job_is_cancelled_by_its_own_path(by_hand):
+    def act(event: Event) -> None:
+        if event.name == "a":
+            scheduler(event_of("b"))
+            scheduler.cancel(event_of("b"))
+
+    jobs = Jobs(act)
+    scheduler = TaskScheduler(jobs, singlejob="latest", runner=by_hand)
+    scheduler(event_of("a"))
+    by_hand.work()
+    assert jobs.names == ["a"]
+
+
+def test_what_follows_a_latest_job_is_not_cancelled_by_the_path_of_that(by_hand, caplog):
+    def act(event: Event) -> None:
+        if event.name == "a":
+            scheduler(event_of("b"))
+            event.pathname = "/elsewhere"
+            scheduler.cancel(event_of("a"))
+
+    jobs = Jobs(act)
+    scheduler = TaskScheduler(jobs, singlejob="latest", runner=by_hand)
+    scheduler(event_of("a"))
+    by_hand.work()
+    assert jobs.names == ["a", "b"]
+    assert "cannot cancel task, its job runs" in caplog.text
+
+
+def test_a_latest_job_that_fails_does_not_run_again_if_it_was_cancelled(by_hand):
+    def fail(event: Event) -> None:
+        event.pathname = "/elsewhere"
+        scheduler.cancel(event_of("a"))
+        raise ValueError("no")
+
+    owner = Owner(retries=2)
+    jobs = Jobs(fail)
+    scheduler = TaskScheduler(jobs, singlejob="latest", runner=by_hand)
+    put(scheduler, event_of("a"), owner)
+    by_hand.advance(1000)
+    assert len(jobs.calls) == 1
+    assert owner.ends == ["done"]
+
+
 def test_no_more_jobs_than_the_limit_run_at_a_time():
     lock = threading.Lock()
     running = most = 0
