@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -87,6 +88,12 @@ class Coroutines:
                 return
             self._loop = None
         loop.stop()
+
+
+async def forget_cancellation() -> None:
+    """Take in a cancellation that the job has asked for, and did not live to see."""
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.sleep(0)
 
 
 async def refresh() -> None:

@@ -12,7 +12,11 @@ Job = Callable[..., Any]
 
 def is_coroutine_function(job: Job) -> bool:
     """Tell whether calling `job` gives a coroutine."""
-    return inspect.iscoroutinefunction(job) or inspect.iscoroutinefunction(
+    return _is(inspect.iscoroutinefunction, job)
+
+
+def _is(kind: Callable[[object], bool], job: Job) -> bool:
+    return kind(job) or kind(
         getattr(job, "__call__", None)  # noqa: B004 - of an object, it is the method that tells
     )
 
@@ -34,16 +38,18 @@ def imported(dotted: str) -> Any:
 
 
 def checked(job: object) -> Job:
-    """Return `job`, if it can be called.
+    """Return `job`, if it can be called, and does something then.
 
     Raises:
-        TypeError: it cannot.
+        TypeError: it cannot, or does not.
     """
     if inspect.isclass(job) or not callable(job):
         raise TypeError(
             f"job is {job!r}; it should be a function, a coroutine function, or the dotted path "
             "of one"
         )
+    if _is(inspect.isgeneratorfunction, job) or _is(inspect.isasyncgenfunction, job):
+        raise TypeError(f"job is {job!r}, a generator, which nobody would run; it has a `yield`")
     return job
 
 

@@ -18,7 +18,7 @@ from inotifier import options
 from inotifier.events import IN_CLOSE_WRITE, IN_CREATE, IN_MOVED_TO, Event
 from inotifier.exceptions import TryAgain
 from inotifier.later import Deferring, Later, Wait
-from inotifier.scheduling.coroutines import refresh
+from inotifier.scheduling.coroutines import forget_cancellation, refresh
 from inotifier.scheduling.jobs import Job, checked, imported, is_coroutine_function, takes_id
 from inotifier.scheduling.log import TaskLog
 from inotifier.scheduling.overrun import Overrun
@@ -48,7 +48,8 @@ class TaskScheduler(Deferring):
             task for all paths: what is waiting gives way to what comes.
         during_run: what becomes of events that come while the job of their path runs: "again" to
             run once more, with the last of them; "skip" to drop them.
-        settle: True to wait until size and time of change have stayed the same for `delay`.
+        settle: True to wait until size and time of change have stayed the same for `delay`; what
+            has gone stays the same.
         limit: number of jobs at a time; None for any number of coroutines, and for as many
             functions as there are threads.
         timeout: seconds after which a job has failed. A coroutine is cancelled. A function cannot
@@ -330,6 +331,7 @@ class TaskScheduler(Deferring):
             if failure is None:
                 self._end(task, None)
             else:
+                await forget_cancellation()
                 await refresh()  # the reason may be a connection that broke
                 # Who is told of it may be slow, or need a database.
                 await asyncio.to_thread(self._end, task, failure)
@@ -372,13 +374,14 @@ class TaskScheduler(Deferring):
 
     async def _perform_coroutine(self, task: Task) -> BaseException | None:
         scope = asyncio.timeout(self._timeout)
+        failure: BaseException | None = None
         try:
             with task.guard():
                 async with scope:
                     await self._call(task)
         except BaseException as exc:
-            return self._timed_out() if scope.expired() else exc
-        return None
+            failure = exc
+        return self._timed_out() if scope.expired() else failure
 
     def _timed_out(self) -> TimeoutError:
         return TimeoutError(f"its job ran for more than {self._timeout:g} s")

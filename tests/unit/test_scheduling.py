@@ -1,6 +1,7 @@
 """When jobs run, and for what: schedulers without a daemon."""
 
 import asyncio
+import contextlib
 import functools
 import logging
 import os
@@ -41,6 +42,14 @@ class Jobs:
     @property
     def events(self) -> list[Event]:
         return [event for event, _ in self.calls]
+
+
+def generate(event: Event):
+    yield event
+
+
+async def generate_later(event: Event):
+    yield event
 
 
 class Owner:
@@ -279,6 +288,19 @@ def test_settled_is_what_has_stayed_the_same(by_hand, tmp_path):
     assert jobs.names == ["a"]
 
 
+def test_what_has_gone_settles_as_well(by_hand, tmp_path):
+    path = tmp_path / "a"
+    path.write_text("1")
+    jobs = Jobs()
+    scheduler = TaskScheduler(jobs, delay=5, settle=True, runner=by_hand)
+    scheduler(event_of("a", path=str(tmp_path)))
+    path.unlink()
+    by_hand.advance(5)
+    assert jobs.calls == []
+    by_hand.advance(5)
+    assert jobs.names == ["a"]
+
+
 def test_a_new_event_while_it_is_asked_whether_it_has_settled_counts(by_hand, tmp_path):
     jobs = Jobs()
     scheduler = TaskScheduler(jobs, delay=5, settle=True, runner=by_hand)
@@ -499,6 +521,18 @@ def test_a_coroutine_is_cancelled_when_its_time_is_over(caplog):
     assert "job failed: TimeoutError('its job ran for more than 0.01 s')" in caplog.text
 
 
+def test_a_coroutine_that_ends_well_when_it_is_cancelled_has_failed(caplog):
+    async def job(event):
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+
+    owner = Owner()
+    put(TaskScheduler(job, timeout=0.01), event_of("a"), owner)
+    wait_for(lambda: owner.ends)
+    assert owner.ends == ["failed"]
+    assert "job failed: TimeoutError('its job ran for more than 0.01 s')" in caplog.text
+
+
 def test_a_function_whose_time_is_over_fails_when_it_ends(by_hand, caplog):
     owner = Owner(retries=1)
     jobs = Jobs(lambda event: by_hand.pass_time(11))
@@ -656,6 +690,36 @@ def test_a_job_that_asks_to_be_tried_again_is_no_failure(by_hand, caplog):
     assert caplog.messages == []
 
 
+def test_a_coroutine_that_cancels_itself_and_fails_only_fails():
+    async def job(event):
+        asyncio.current_task().cancel()
+        raise ValueError("no")
+
+    owner = Owner()
+    scheduler = TaskScheduler(job)
+    put(scheduler, event_of("a"), owner)
+    wait_for(lambda: owner.ends and scheduler.pending == 0)
+    assert owner.ends == ["failed"]
+
+
+@pytest.mark.parametrize(
+    "exception", [SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError]
+)
+def test_a_coroutine_that_raises_what_ends_others_only_fails(exception):
+    async def job(event):
+        if event.name == "a":
+            raise exception
+        done.append(event.name)
+
+    done = []
+    owner = Owner()
+    scheduler = TaskScheduler(job)
+    put(scheduler, event_of("a"), owner)
+    wait_for(lambda: owner.ends == ["failed"])
+    scheduler(event_of("b"))
+    wait_for(lambda: done)
+
+
 def test_a_job_that_ends_the_interpreter_only_fails(by_hand, caplog):
     def act(event: Event) -> None:
         raise SystemExit(1)
@@ -712,6 +776,8 @@ def test_a_wrong_option_is_named(options, error):
     [
         (None, "job is None; it should be a function"),
         (Jobs, "it should be a function"),
+        (generate, "a generator, which nobody would run"),
+        (generate_later, "a generator, which nobody would run"),
         (lambda: None, r"takes \(\); a job takes \(event, task_id\) or \(event\)"),
         ("nothing", "'nothing' is not a dotted path"),
         ("os.nothing", "nothing does not exist in os"),
