@@ -22,6 +22,10 @@ _PLACEHOLDER = re.compile(rf"\{{({'|'.join(FACTS)})\}}")
 # Their arguments are programs, or expressions that may hold programs.
 _INTERPRETERS = r"(?:eval|let|trap|unset|declare|typeset|\[\[)(?=\s)"
 
+# bash takes an argument of theirs for the name of a variable, which may be a[$(command)].
+_ARGUMENTS = r"""(?:\\. | '[^']*' | "(?:\\.|[^"\\])*" | [^;&|\n'"\\])*"""
+_NAMERS = rf"(?:read|local|(?:printf|test|\[)(?={_ARGUMENTS}\s-v\s))(?=\s{_ARGUMENTS}\{{)"
+
 # Such as can be read without a shell: nothing in them is quoted, or again an expansion.
 _VARIABLE = r"""\$\{[^{}"'`\\$]*\}"""
 _OUTPUT = r"""\$\([^()"'`\\$\#<]*\)"""
@@ -31,14 +35,15 @@ _LINE_END = "\\\n"
 _TOKEN = re.compile(
     rf"""
     (?P<word>\{{[A-Za-z_]\w*\}})
-  | (?P<escape>\\.)
+  | (?P<escape>\\(?!{_INTERPRETERS}|{_NAMERS}).)
   | (?P<single>'[^']*')
   | (?P<double>"(?:[^"\\$`] | \\. | {_VARIABLE} | {_OUTPUT} | \$(?![({{\\]))*")
   | (?P<expansion>{_VARIABLE} | {_OUTPUT} | `[^`\\$"'\#<]*`)
   | (?P<parameter>\$[$!?\#@*0-9-])
   | (?P<comment>\#[^\n]*)
   | (?P<subscript>[A-Za-z_]\w*\[[^]'"\\$`{{}}\s]*\])
-  | (?P<opaque>\$['"({{\\[] | ` | << | \(\( | ['"\\] | {_INTERPRETERS} | [A-Za-z_]\w*\[)
+  | (?P<opaque>\$['"({{\\[] | ` | << | \(\( | ['"\\]
+      | {_INTERPRETERS} | {_NAMERS} | [A-Za-z_]\w*\[)
   | (?P<other>[A-Za-z_]\w* | .)
     """,
     re.VERBOSE | re.DOTALL | re.ASCII,
@@ -139,7 +144,7 @@ def _quoted(value: str) -> str:
 def _parts(text: str) -> Iterator[str | _Fact]:
     position, before = 0, " "
     while position < len(text):
-        kind, part = _next_part(text, position, starts_word=before in _WORD_ENDS)
+        kind, part = _next_part(text, position, before)
         if kind == "word":
             yield _known(part, text)
         elif kind == "opaque":
@@ -160,16 +165,22 @@ def _parts(text: str) -> Iterator[str | _Fact]:
             before = part if kind == "other" else ""
 
 
-def _next_part(text: str, position: int, *, starts_word: bool) -> tuple[str, str]:
-    """Return the kind of what stands at `position`, and its text."""
+def _next_part(text: str, position: int, before: str) -> tuple[str, str]:
+    """Return the kind of what stands at `position`, and its text.
+
+    Args:
+        text: the command.
+        position: in it.
+        before: what stands there before, "" if it is quoted or expanded.
+    """
     match = _TOKEN.match(text, position)
     assert match is not None  # noqa: S101  # the last alternative takes anything
     kind, part = str(match.lastgroup), match[0]
-    if not starts_word:
-        if kind == "comment":
-            return "other", "#"
-        if kind == "opaque" and part[0].isalpha():
-            return "other", part
+    if kind == "comment" and before not in _WORD_ENDS:
+        return "other", "#"
+    # Of what is quoted, or expanded, nothing may be left.
+    if kind == "opaque" and part[0].isalpha() and before and before not in _WORD_ENDS:
+        return "other", part
     return kind, part
 
 

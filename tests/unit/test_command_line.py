@@ -171,6 +171,11 @@ def test_a_thousand_names_arrive_byte_for_byte(tmp_path, name):
         ("case {name} in a) echo yes;; esac", "a", "yes"),
         ("echo reeval {name}; echo please eval it", "a", "reeval a\nplease eval it"),
         ("eval 'echo out'", "a", "out"),
+        ("echo out | while read x; do echo $x {name}; done", "a", "out a"),
+        ("echo out | { read x && echo {name}; }", "a", "a"),
+        ("x() { local y=1; echo {name}; }; x", "a", "a"),
+        ("printf '%s\\n' {name}", "a", "a"),
+        ("test a = {name} && echo {name} | grep -v b", "a", "a"),
         ("cat <<E\nout\nE", "a", "out"),
         ("echo \\{ \\# {name} x[1] {}", "a", "{ # a x[1] {}"),
     ],
@@ -206,6 +211,15 @@ def test_the_rest_of_a_command_is_the_shells(tmp_path, shell, command, name, out
         ("eval echo {name}", "behind 'eval'"),
         ("[[ -v {name} ]]", r"behind '\[\['"),
         ("a[{name}]=1", r"behind 'a\['"),
+        ("${x}eval {name}", "behind 'eval'"),
+        ("''eval {name}", "behind 'eval'"),
+        ("\\eval {name}", "behind"),
+        ("read -r {name}", "behind 'read'"),
+        ("read -p 'who; ' {name}", "behind 'read'"),
+        ("f() { local {name}=1; }", "behind 'local'"),
+        ("printf -v {name} x", "behind 'printf'"),
+        ("test -n -a -a -v {name}", "behind 'test'"),
+        ("[ -v {name} ]", r"behind '\['"),
     ],
 )
 def test_a_placeholder_where_quoting_does_not_protect_is_refused(command, where):
@@ -230,6 +244,7 @@ PIECES = st.sampled_from(
         *("{name}", "{name}", "{name}", "echo", " ", " ", "\n", ";", "|", "&", "(", ")", "{", "}"),
         *('"', "'", "`", "$", "$(", "${", "\\", "#", "<", "<<", "<<E", "E", "x", "x=", "a[", "]"),
         *("$((", "((", "))", "[[", "]]", "eval", "~", "!", "-v", "1", "case", "in", "esac", ";;"),
+        *("read", "local", "printf", "test", "[", " -v ", "unset", "''", "$x", "${x}", "$@"),
     ]
 )
 
