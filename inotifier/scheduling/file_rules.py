@@ -105,6 +105,7 @@ class FileManagerRule:
 
         Raises:
             RuleFailed, OSError: it cannot be done; the file is where it was.
+            TryAgain: it cannot be done now, as another rule works there.
         """
         with contextlib.ExitStack() as stack:
             try:

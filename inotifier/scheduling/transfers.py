@@ -71,6 +71,7 @@ class Transfer:
 
         Raises:
             RuleFailed, OSError: it cannot be done; the source is where it was.
+            TryAgain: it cannot be done now, as another transfer works there.
         """
         self._refuse_itself()
         recover(self.target, Purpose.MAKE, lambda _: self.target.look() is not None)

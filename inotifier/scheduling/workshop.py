@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from inotifier.exceptions import RuleFailed
+from inotifier.exceptions import RuleFailed, TryAgain
 from inotifier.scheduling.places import Place
 from inotifier.scheduling.renaming import rename_new
 from inotifier.scheduling.trees import discard
@@ -24,6 +24,9 @@ from inotifier.scheduling.trees import discard
 # All end in .part, so that everybody takes them for what is still arriving.
 _NAME = re.compile(r"\.inotifier-[0-9a-f]{16}\.part")
 _NEW, _OLD = "new.part", "old.part"
+
+_BUSY = 1.0
+"""Seconds after which to see whether another transfer has ended."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ def workshop_for(place: Place, purpose: Purpose) -> Iterator[Workshop]:
     After an exception, what stood at the place stands there again.
 
     Raises:
-        RuleFailed: another transfer works at `place`.
+        TryAgain: another transfer works at `place`, which may take any time.
     """
     room = _room(place, purpose)
     fd = _make(room)
@@ -81,7 +84,8 @@ def recover(place: Place, purpose: Purpose, is_needless: Callable[[Place], bool]
     What stood there is put back, unless `is_needless` says that it need not be.
 
     Raises:
-        RuleFailed: another transfer works at `place`, or something new stands there.
+        TryAgain: another transfer works at `place`, which may take any time.
+        RuleFailed: something new stands there.
     """
     room = _room(place, purpose)
     try:
@@ -90,7 +94,7 @@ def recover(place: Place, purpose: Purpose, is_needless: Callable[[Place], bool]
         return
     try:
         if not _locks(fd):
-            raise _busy(room)
+            raise TryAgain(_BUSY)
         if _is_at(room, fd):
             old = room.below(fd, _OLD)
             if old.look() is not None and not is_needless(old):
@@ -110,14 +114,14 @@ def _make(room: Place) -> int:
     try:
         os.mkdir(room.name, 0o700, dir_fd=room.directory)
     except FileExistsError:
-        raise _busy(room) from None
+        raise TryAgain(_BUSY) from None
     # In the meantime, somebody may take it for one that was left behind.
     with contextlib.suppress(FileNotFoundError):
         fd = room.open(os.O_RDONLY | os.O_DIRECTORY)
         if _locks(fd) and _is_at(room, fd):
             return fd
         os.close(fd)
-    raise _busy(room)
+    raise TryAgain(_BUSY)
 
 
 def _put_back(old: Place, place: Place) -> None:
@@ -147,7 +151,3 @@ def _locks(fd: int) -> bool:
 def _is_at(room: Place, fd: int) -> bool:
     status, opened = room.look(), os.fstat(fd)
     return status is not None and (status.st_dev, status.st_ino) == (opened.st_dev, opened.st_ino)
-
-
-def _busy(room: Place) -> RuleFailed:
-    return RuleFailed(f"somebody else is working in {room}; it will be tried again")

@@ -11,8 +11,9 @@ import pytest
 
 from inotifier.event_processors import FileReadySignaler
 from inotifier.events import IN_CLOSE_WRITE, IN_CREATE, IN_MOVED_FROM, IN_MOVED_TO, Event
-from inotifier.scheduling import EventMap, FileManagerRule, FileManagerScheduler
+from inotifier.scheduling import EventMap, FileManagerRule, FileManagerScheduler, workshop
 from inotifier.scheduling.own_files import OwnFiles
+from inotifier.scheduling.places import place_of
 from tests.by_hand import ByHand
 from tests.in_process import Receiver, Recorder, Running
 from tests.waiting import wait_for
@@ -98,6 +99,25 @@ def test_a_rule_that_fails_is_tried_again(watching, inbox, outbox, settings):
     (outbox / "a").unlink()
     settled(running)
     assert files(inbox.parent) == {"out/a": "new"}
+
+
+def test_another_transfer_to_the_same_place_is_waited_for(
+    watching, inbox, outbox, settings, monkeypatch, caplog
+):
+    settings.INOTIFIER_RETRIES = 0
+    monkeypatch.setattr(workshop, "_BUSY", 0.01)
+    caplog.set_level(logging.INFO, "inotifier.sched")
+    rules = [FileManagerRule("copy", f"{inbox}/(.*)", rf"{outbox}/\1")]
+    running = watching((inbox, "IN_CLOSE_WRITE", FileManagerScheduler(rules)))
+    with (
+        place_of(str(outbox / "a")) as place,
+        workshop.workshop_for(place, workshop.Purpose.MAKE),
+    ):
+        (inbox / "a").write_text("new")
+        wait_for(lambda: "is to be tried again" in caplog.text)
+    settled(running)
+    assert files(outbox) == {"a": "new"}
+    assert running.handlers[0].failed == 0
 
 
 def test_singlejob_is_taken(watching, inbox):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from inotifier.exceptions import RuleFailed
+from inotifier.exceptions import RuleFailed, TryAgain
 from inotifier.scheduling import FileManagerRule, renaming, transfers
 
 MEMORY = Path("/dev/shm")
@@ -410,7 +410,7 @@ def test_of_many_at_once_one_gets_the_name(source, target):
         try:
             apply(applied, source / name)
             outcomes.append(name)
-        except RuleFailed:
+        except (RuleFailed, TryAgain):
             pass
 
     threads = [threading.Thread(target=attempt, args=(name,)) for name in many]
