@@ -11,7 +11,7 @@ from inotifier.events import Event
 from inotifier.later import Later
 
 if TYPE_CHECKING:
-    from inotifier.scheduling.scheduler import TaskScheduler
+    from inotifier.scheduling.tasks import Tasks
 
 Look = tuple[int, int] | None
 
@@ -26,10 +26,10 @@ class State(enum.Enum):
 
 
 class Task(Later):
-    """One run of a scheduler's job. Whoever holds the scheduler's lock may change it.
+    """One run of a scheduler's job. Whoever holds the lock of `tasks` may change it.
 
     Attributes:
-        scheduler: whose task it is.
+        tasks: to which it belongs.
         key: what identifies it there.
         path: that of its events, whatever a job does to them.
         event: the last one that came.
@@ -52,14 +52,14 @@ class Task(Later):
         "look",
         "next",
         "path",
-        "scheduler",
         "state",
+        "tasks",
         "when",
     )
 
-    def __init__(self, scheduler: TaskScheduler, key: str, event: Event, task_id: str = "") -> None:
+    def __init__(self, tasks: Tasks, key: str, event: Event, task_id: str = "") -> None:
         super().__init__()
-        self.scheduler = scheduler
+        self.tasks = tasks
         self.key = key
         self.path = event.pathname
         self.event = event
@@ -88,11 +88,11 @@ class Task(Later):
 
     def start(self) -> None:
         """Let its time count."""
-        self.scheduler.start(self)
+        self.tasks.start(self)
 
     def abandon(self) -> None:
         """Forget it, if it has not begun."""
-        self.scheduler.abandon(self)
+        self.tasks.abandon(self)
 
     # As something in the heap
 
@@ -103,7 +103,7 @@ class Task(Later):
 
     def fire(self, now: float) -> float | None:
         """Go on, or return the time to wait for."""
-        return self.scheduler.fire(self, now)
+        return self.tasks.fire(self, now)
 
 
 def look_at(path: str) -> Look:
