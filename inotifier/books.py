@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 import threading
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -19,6 +18,7 @@ from inotifier.events import (
     Event,
 )
 from inotifier.state import AnyLedger, Seen, Unreadable
+from inotifier.unsettled import Unsettled
 from inotifier.writers import Writers, writers_of
 
 NEEDED = IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO
@@ -110,12 +110,7 @@ class Books:
         # where they are.
         self._detours: dict[str, str] = {}
         self._lock = threading.Lock()  # for the four dicts
-        # What is to be recorded of paths of which events are not done with; of how many more of
-        # these that may be said, if of any; and those of which it is not to be recorded.
-        self._open: dict[str, Seen | None] = {}
-        self._further: Counter[str] = Counter()
-        self._untold: set[str] = set()
-        self._settling = threading.Lock()  # for these, and what is recorded of their paths
+        self._unsettled = Unsettled()
         self._last: tuple[float, str, os.stat_result | None] = (0.0, "", None)
         self._recorded: os.stat_result | None = None
 
@@ -125,10 +120,10 @@ class Books:
 
     def expected(self, pathname: str) -> Seen | None:
         """Return what is recorded of a path, or will be once its events are done with."""
-        with self._settling:
-            if pathname in self._open:
-                return self._open[pathname]
-        return self.known(pathname)
+        try:
+            return self._unsettled[pathname]
+        except KeyError:
+            return self.known(pathname)
 
     def _known_by_now(self, pathname: str) -> Seen | None:
         """Return the same, None as well if the state cannot be read."""
@@ -139,12 +134,8 @@ class Books:
 
     def record(self, pathname: str, seen: Seen | None) -> None:
         """Record a path as `seen`, or with None that it is gone; once its events are done with."""
-        if self._open:
-            with self._settling:
-                if pathname in self._open:
-                    self._open[pathname] = seen
-                    return
-        self.ledger.record(self._place(pathname), seen)
+        if not (self._unsettled and self._unsettled.put(pathname, seen)):
+            self.ledger.record(self._place(pathname), seen)
 
     def written_in(self, directory: str) -> Mapping[bytes, Seen]:
         """Return what is written of the paths right in a directory, by their base names."""
@@ -244,7 +235,7 @@ class Books:
         else:
             complete = is_done is not False and self.is_complete(event.pathname, status)
         self._recorded = status
-        if self._open:
+        if self._unsettled:
             self.record(event.pathname, Seen.of(status, complete))
             return
         path = self._place(event.pathname) if self._detours else event.pathname
@@ -262,14 +253,11 @@ class Books:
                 for which there will be.
         """
         path = event.pathname
-        with self._settling:
-            if is_new and path in self._open:
-                self._further[path] += 1
-            self._open.setdefault(path, None)
+        self._unsettled.begin(path, is_new=is_new)
         self._recorded = None
         self.delivered(event, status)
         if is_new or event.dir:
-            self._doubt(path, self._open[path])
+            self._doubt(path, self._unsettled[path])
 
     def _doubt(self, path: str, seen: Seen | None) -> None:
         """Let nothing recorded of `path` tell that it was delivered as `seen`.
@@ -294,19 +282,13 @@ class Books:
             is_there: whether there was something at `path` when it was told.
         """
         place = self._place(path)
-        with self._settling:
-            if not is_told:
-                self._untold.add(path)
-            if self._further[path]:
-                self._further[path] -= 1
-                return
-            self._further.pop(path, None)
-            seen = self._open[path]
+
+        def record(seen: Seen | None, all_told: bool) -> None:
             # What has gone by itself has events of its own, or a directory above has moved.
-            if path not in self._untold and (is_there or seen is None):
+            if all_told and (is_there or seen is None):
                 self.ledger.record(place, seen)
-            self._untold.discard(path)
-            del self._open[path]
+
+        self._unsettled.settle(path, is_told=is_told, record=record)
 
     def _moved(self, event: Event, status: os.stat_result | None, *, is_done: bool | None) -> None:
         """Record what came, went, or is not there any more when its event is delivered."""
@@ -410,9 +392,8 @@ class Books:
         if source is None:
             return False
         below = f"{source}/"
-        with self._settling:
-            # Their events tell of where they are not any more.
-            is_open = any(path.startswith(below) for path in self._open)
+        # Their events tell of where they are not any more.
+        is_open = self._unsettled.holds_below(source)
         with self._lock:
             astray = [path for path in self.astray if path.startswith(below)]
             for path in astray:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import stat
 import struct
-import threading
 from collections.abc import Hashable
-from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
 from inotifier.events import IN_CLOSE_WRITE, IN_DELETE, Event
 from inotifier.state import AnyLedger, Seen
+from inotifier.unsettled import Unsettled
 
 
 class PlaceEvent(Event):
@@ -24,21 +23,6 @@ class PlaceEvent(Event):
     __slots__ = ("seen",)
 
     seen: Seen | None
-
-
-@dataclass(slots=True)
-class _Open:
-    """A subject of which events are not done with.
-
-    Attributes:
-        number: of those who are to settle it.
-        seen: what is to be recorded then; None if it is gone.
-        is_told: False if nothing is to be recorded.
-    """
-
-    number: int = 0
-    seen: Seen | None = None
-    is_told: bool = True
 
 
 class PlaceBooks:
@@ -56,8 +40,7 @@ class PlaceBooks:
         self.ledger = ledger
         self.mask = mask
         self._held: dict[str, Seen | None] = {}
-        self._open: dict[str, _Open] = {}
-        self._lock = threading.Lock()  # for what is open
+        self._unsettled = Unsettled()
 
     def known(self, subject: str) -> Seen | None:
         """Return what is recorded of a subject."""
@@ -65,10 +48,10 @@ class PlaceBooks:
 
     def expected(self, subject: str) -> Seen | None:
         """Return what is recorded of a subject, or will be once its events are done with."""
-        with self._lock:
-            if subject in self._open:
-                return self._open[subject].seen
-        return self.known(subject)
+        try:
+            return self._unsettled[subject]
+        except KeyError:
+            return self.known(subject)
 
     def everything(self) -> dict[str, Seen]:
         """Return what is written of all subjects."""
@@ -77,11 +60,8 @@ class PlaceBooks:
 
     def record(self, subject: str, seen: Seen | None) -> None:
         """Record a subject as `seen`, None if it is gone; once its events are done with."""
-        with self._lock:
-            if subject in self._open:
-                self._open[subject].seen = seen
-                return
-        self.ledger.record(self._path(subject), seen)
+        if not self._unsettled.put(subject, seen):
+            self.ledger.record(self._path(subject), seen)
 
     def _path(self, subject: str) -> str:
         root = self.ledger.root
@@ -148,8 +128,7 @@ class PlaceBooks:
             is_new: True if there will be a `settle` for it; False if it is one with another event
                 for which there will be.
         """
-        with self._lock:
-            self._open.setdefault(event.pathname, _Open()).number += is_new
+        self._unsettled.begin(event.pathname, is_new=is_new)
         self.delivered(event, seen)
 
     def settle(self, path: str, *, is_told: bool, is_there: bool) -> None:
@@ -162,17 +141,14 @@ class PlaceBooks:
             is_told: False if it is to be told again.
             is_there: not asked for; there is no such file.
         """
-        with self._lock:
-            one = self._open[path]
-            one.number -= 1
-            one.is_told &= is_told
-            if one.number:
-                return
-            del self._open[path]
-            if one.is_told:
-                self.ledger.record(self._path(path), one.seen)
+
+        def record(seen: Seen | None, all_told: bool) -> None:
+            if all_told:
+                self.ledger.record(self._path(path), seen)
             else:
-                self._held[path] = one.seen
+                self._held[path] = seen
+
+        self._unsettled.settle(path, is_told=is_told, record=record)
 
     def record_told(self, subject: str, seen: Seen) -> None:
         """Record what an event of another subject told of."""

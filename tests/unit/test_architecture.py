@@ -20,7 +20,10 @@ LAYERS = (
     ("configuration", ("", "watches", "conf", "limits", "mounts", "checks", "apps", "signals")),
     ("what happens with an event", ("event_processors", "scheduling", "bridge")),
     ("where events come from", ("notifier", "sources")),
-    ("engine", ("state", "books", "recovery", "polling", "dispatcher", "service", "scan")),
+    (
+        "engine",
+        ("state", "unsettled", "books", "recovery", "polling", "dispatcher", "service", "scan"),
+    ),
     ("process", ("lifecycle",)),
     ("edges", ("management", "monitoring", "testing")),
 )
