@@ -137,8 +137,7 @@ class Tasks:
 
     def _put_off(self, task: Task, event: Event, now: float) -> None:
         """Begin the delay of `task` again. What has failed does not run sooner for that."""
-        soonest = task.when if task.is_retry and task.state is State.WAITING else now
-        task.when = max(soonest, now + self._delay)
+        task.when = max(task.when, now + self._delay)
         task.event = event
         task.tried = 0
         task.is_retry = False

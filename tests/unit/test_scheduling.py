@@ -301,6 +301,41 @@ def test_what_has_gone_settles_as_well(by_hand, tmp_path):
     assert jobs.names == ["a"]
 
 
+def test_what_has_failed_settles_again_after_a_new_event(by_hand, tmp_path):
+    def fail_once(event: Event) -> None:
+        if len(jobs.calls) == 1:
+            raise ValueError("no")
+
+    path = tmp_path / "a"
+    path.write_text("1")
+    jobs = Jobs(fail_once)
+    owner = Owner(retries=2, seconds=1)
+    scheduler = TaskScheduler(jobs, delay=5, settle=True, runner=by_hand)
+    put(scheduler, event_of("a", path=str(tmp_path)), owner)
+    by_hand.advance(5)
+    put(scheduler, event_of("a", path=str(tmp_path)), owner)
+    path.write_text("12")
+    by_hand.advance(5)
+    assert len(jobs.calls) == 1
+    by_hand.advance(5)
+    assert len(jobs.calls) == 2
+
+
+def test_what_has_failed_need_not_settle_to_run_again(by_hand, tmp_path):
+    def fail_once(event: Event) -> None:
+        if len(jobs.calls) == 1:
+            raise ValueError("no")
+
+    jobs = Jobs(fail_once)
+    owner = Owner(retries=2, seconds=1)
+    scheduler = TaskScheduler(jobs, delay=5, settle=True, runner=by_hand)
+    put(scheduler, event_of("a", path=str(tmp_path)), owner)
+    by_hand.advance(5)
+    (tmp_path / "a").write_text("1")
+    by_hand.advance(1)
+    assert len(jobs.calls) == 2
+
+
 def test_a_new_event_while_it_is_asked_whether_it_has_settled_counts(by_hand, tmp_path):
     jobs = Jobs()
     scheduler = TaskScheduler(jobs, delay=5, settle=True, runner=by_hand)
@@ -435,6 +470,21 @@ def test_what_follows_a_latest_job_is_not_cancelled_by_the_path_of_that(by_hand,
     by_hand.work()
     assert jobs.names == ["a", "b"]
     assert "cannot cancel task, its job runs" in caplog.text
+
+
+def test_a_latest_job_that_fails_runs_again_if_another_path_was_cancelled(by_hand):
+    def fail(event: Event) -> None:
+        scheduler.cancel(event_of("b"))
+        raise ValueError("no")
+
+    owner = Owner(retries=1)
+    jobs = Jobs(fail)
+    scheduler = TaskScheduler(jobs, singlejob="latest", runner=by_hand)
+    put(scheduler, event_of("a"), owner)
+    by_hand.advance(1000)
+    assert jobs.names == ["a"]
+    by_hand.advance(1000)
+    assert jobs.names == ["a", "a"]
 
 
 def test_a_latest_job_that_fails_does_not_run_again_if_it_was_cancelled(by_hand):
@@ -649,8 +699,11 @@ def test_a_new_event_takes_the_place_of_what_is_to_run_again(by_hand):
     put(scheduler, event_of("a"), owner)
     by_hand.advance(1)
     put(scheduler, event_of("a", IN_CLOSE_WRITE), owner)
+    later = scheduler.defer(event_of("a", IN_CLOSE_WRITE))
+    assert later is not None
+    assert later.due == by_hand.now + 7, "it does not run sooner for that"
     by_hand.advance(6)
-    assert len(jobs.calls) == 1, "it does not run sooner for that"
+    assert len(jobs.calls) == 1
     by_hand.advance(1)
     assert jobs.events[1].mask == IN_CLOSE_WRITE
     assert owner.ends == ["done"]
