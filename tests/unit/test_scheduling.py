@@ -263,6 +263,29 @@ def test_a_task_that_is_cancelled_does_not_run(by_hand):
     assert jobs.names == ["b"]
 
 
+def test_a_task_stands_in_the_heap_once_and_not_when_it_is_cancelled(by_hand):
+    scheduler = TaskScheduler(Jobs(), delay=5, runner=by_hand)
+    for _ in range(10):
+        scheduler(event_of("a"))
+    assert len(by_hand.timers) == 1
+    scheduler.cancel(event_of("a"))
+    assert len(by_hand.timers) == 0
+
+
+def test_a_task_that_is_started_by_two_begins_once(by_hand):
+    jobs = Jobs(lambda event: later.start())
+    scheduler = TaskScheduler(jobs, runner=by_hand)
+    later = scheduler.defer(event_of("a"))
+    assert later is not None
+    later.start()
+    later.start()
+    by_hand.work()
+    later.start()
+    by_hand.work()
+    assert jobs.names == ["a"]
+    assert scheduler.pending == 0
+
+
 def test_what_is_ready_can_be_cancelled(by_hand):
     jobs = Jobs()
     scheduler = TaskScheduler(jobs, limit=1, runner=by_hand)
