@@ -822,6 +822,35 @@ def test_what_is_abandoned_never_begins_and_is_not_done_with(by_hand):
     assert jobs.names == ["a"]
 
 
+def test_what_is_abandoned_during_a_run_does_not_follow_it(by_hand):
+    def act(event: Event) -> None:
+        later = scheduler.defer(event_of("a"))
+        assert later is not None
+        later.join(owner)
+        later.start()
+        later.abandon()
+
+    owner = Owner()
+    jobs = Jobs(act)
+    scheduler = TaskScheduler(jobs, runner=by_hand)
+    scheduler(event_of("a"))
+    by_hand.advance(1000)
+    assert jobs.names == ["a"]
+    assert owner.ends == []
+    assert scheduler.pending == 0
+
+
+def test_what_is_ready_can_be_abandoned(by_hand):
+    jobs = Jobs()
+    scheduler = TaskScheduler(jobs, runner=by_hand)
+    later = scheduler(event_of("a"))
+    assert later is not None
+    later.abandon()
+    by_hand.work()
+    assert jobs.names == []
+    assert scheduler.pending == 0
+
+
 # Options
 
 
