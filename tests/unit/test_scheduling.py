@@ -16,6 +16,7 @@ from inotifier.exceptions import TryAgain
 from inotifier.later import Later, Wait
 from inotifier.scheduling import Cancel, TaskScheduler
 from inotifier.scheduling.jobs import takes_id
+from inotifier.scheduling.task import Task
 from tests.by_hand import ByHand
 from tests.waiting import wait_for
 
@@ -286,6 +287,18 @@ def test_a_task_that_is_started_by_two_begins_once(by_hand):
     assert scheduler.pending == 0
 
 
+def test_a_task_that_is_cancelled_just_before_it_is_told_of_its_time_does_not_run(by_hand):
+    jobs = Jobs()
+    scheduler = TaskScheduler(jobs, delay=5, runner=by_hand)
+    task = scheduler(event_of("a"))
+    assert isinstance(task, Task)
+    scheduler.cancel(event_of("a"))
+    by_hand.now += 5
+    assert task.fire(by_hand.now) is None
+    by_hand.work()
+    assert jobs.names == []
+
+
 def test_what_is_ready_can_be_cancelled(by_hand):
     jobs = Jobs()
     scheduler = TaskScheduler(jobs, limit=1, runner=by_hand)
@@ -369,6 +382,30 @@ def test_a_new_event_while_it_is_asked_whether_it_has_settled_counts(by_hand, tm
     assert jobs.calls == []
     by_hand.advance(5)
     assert jobs.names == ["a"]
+
+
+def test_so_it_does_before_its_time_counts(by_hand, tmp_path):
+    jobs = Jobs()
+    scheduler = TaskScheduler(jobs, delay=5, settle=True, runner=by_hand)
+    scheduler(event_of("a", path=str(tmp_path)))
+    by_hand.pass_time(5)
+    later = scheduler.defer(event_of("a", path=str(tmp_path)))
+    assert later is not None
+    by_hand.work()
+    assert jobs.calls == []
+    later.start()
+    by_hand.advance(5)
+    assert jobs.names == ["a"]
+
+
+def test_what_is_cancelled_while_it_is_asked_whether_it_has_settled_does_not_run(by_hand, tmp_path):
+    jobs = Jobs()
+    scheduler = TaskScheduler(jobs, delay=5, settle=True, runner=by_hand)
+    scheduler(event_of("a", path=str(tmp_path)))
+    by_hand.pass_time(5)
+    scheduler.cancel(event_of("a", path=str(tmp_path)))
+    by_hand.work()
+    assert jobs.calls == []
 
 
 # While a job runs
