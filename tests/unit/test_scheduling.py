@@ -398,6 +398,20 @@ def test_so_it_does_before_its_time_counts(by_hand, tmp_path):
     assert jobs.names == ["a"]
 
 
+def test_what_is_asked_twice_whether_it_has_settled_waits_as_long(by_hand, tmp_path):
+    jobs = Jobs()
+    scheduler = TaskScheduler(jobs, delay=5, settle=True, runner=by_hand)
+    later = scheduler(event_of("a", path=str(tmp_path)))
+    assert later is not None
+    (tmp_path / "a").write_text("1")
+    by_hand.pass_time(5)
+    later.start()
+    by_hand.work()
+    assert jobs.calls == []
+    by_hand.advance(5)
+    assert jobs.names == ["a"]
+
+
 def test_what_is_cancelled_while_it_is_asked_whether_it_has_settled_does_not_run(by_hand, tmp_path):
     jobs = Jobs()
     scheduler = TaskScheduler(jobs, delay=5, settle=True, runner=by_hand)
@@ -734,12 +748,13 @@ def test_a_job_that_changed_its_event_can_be_cancelled_by_its_path(by_hand):
     assert len(jobs.calls) == 1
 
 
-def test_a_job_that_fails_does_not_run_again_if_it_was_cancelled_meanwhile(by_hand):
+@pytest.mark.parametrize("retries", [0, 2])
+def test_a_job_that_fails_does_not_run_again_if_it_was_cancelled_meanwhile(by_hand, retries):
     def fail(event: Event) -> None:
         scheduler.cancel(event_of("a"))
         raise ValueError("no")
 
-    owner = Owner(retries=2)
+    owner = Owner(retries)
     jobs = Jobs(fail)
     scheduler = TaskScheduler(jobs, runner=by_hand)
     put(scheduler, event_of("a"), owner)
@@ -769,13 +784,14 @@ def test_a_new_event_takes_the_place_of_what_is_to_run_again(by_hand):
     assert owner.ends == ["done"]
 
 
-def test_a_new_event_during_the_run_takes_the_place_of_what_fails(by_hand):
+@pytest.mark.parametrize("retries", [0, 2])
+def test_a_new_event_during_the_run_takes_the_place_of_what_fails(by_hand, retries):
     def fail(event: Event) -> None:
         if event.mask == IN_CREATE:
             put(scheduler, event_of("a", IN_CLOSE_WRITE), owner)
             raise ValueError("no")
 
-    owner = Owner(retries=2)
+    owner = Owner(retries)
     jobs = Jobs(fail)
     scheduler = TaskScheduler(jobs, delay=1, runner=by_hand)
     put(scheduler, event_of("a"), owner)
