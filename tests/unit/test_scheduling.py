@@ -802,6 +802,48 @@ def test_a_new_event_during_the_run_takes_the_place_of_what_fails(by_hand, retri
     assert owner.ends == ["done", "done"]
 
 
+class BusyOwner(Owner):
+    """Something happens while it is told of a failure."""
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        super().__init__(retries=2)
+        self.act = act
+
+    def failed(self, later, exc) -> Wait | None:
+        wait = super().failed(later, exc)
+        self.act()
+        return wait
+
+
+def test_what_is_cancelled_while_its_failure_is_told_of_does_not_run_again(by_hand):
+    def fail(event: Event) -> None:
+        raise ValueError("no")
+
+    owner = BusyOwner(lambda: scheduler.cancel(event_of("a")))
+    jobs = Jobs(fail)
+    scheduler = TaskScheduler(jobs, runner=by_hand)
+    put(scheduler, event_of("a"), owner)
+    by_hand.advance(1000)
+    assert len(jobs.calls) == 1
+    assert owner.ends == ["done"]
+    assert scheduler.pending == 0
+
+
+def test_a_new_event_while_a_failure_is_told_of_takes_the_place_of_that(by_hand):
+    def fail(event: Event) -> None:
+        if event.mask == IN_CREATE:
+            raise ValueError("no")
+
+    owner = BusyOwner(lambda: put(scheduler, event_of("a", IN_CLOSE_WRITE), owner))
+    jobs = Jobs(fail)
+    scheduler = TaskScheduler(jobs, runner=by_hand)
+    put(scheduler, event_of("a"), owner)
+    by_hand.advance(1000)
+    assert [event.mask for event in jobs.events] == [IN_CREATE, IN_CLOSE_WRITE]
+    assert owner.ends == ["done", "done"]
+    assert scheduler.pending == 0
+
+
 def test_a_job_that_asks_to_be_tried_again_is_no_failure(by_hand, caplog):
     def act(event: Event) -> None:
         if len(jobs.calls) < 5:
