@@ -198,13 +198,21 @@ class _Running:
 
     def _signal(self, number: signal.Signals) -> None:
         with self._reaping:
-            if self.process.returncode is None:
+            if self.process.returncode is not None:
+                return
+            try:
                 os.killpg(self.process.pid, number)
+            except PermissionError:  # of sudo, for instance
+                self.log(logging.WARNING, "it runs as another user, and cannot be ended")
 
     def _tell_of_others(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
+        try:
             os.killpg(self.process.pid, 0)
-            self.log(logging.WARNING, "it has ended, but left a process in the background")
+        except ProcessLookupError:
+            return
+        except PermissionError:  # it is there, as another user
+            pass
+        self.log(logging.WARNING, "it has ended, but left a process in the background")
 
 
 def _end_descriptor(pid: int) -> int | None:

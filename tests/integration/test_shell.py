@@ -208,6 +208,50 @@ def test_commands_end_with_the_daemon(monkeypatch, tmp_path):
     assert failures == ["it was ended, because the daemon stops"] * 2
 
 
+def test_a_command_of_another_user_keeps_no_other_from_its_end(monkeypatch, tmp_path):
+    monkeypatch.setattr(running, "_GRACE", 0.2)
+    killpg, others = os.killpg, set()
+
+    def refused(group: int, number: int) -> None:
+        if group in others:
+            raise PermissionError
+        killpg(group, number)
+
+    monkeypatch.setattr(os, "killpg", refused)
+    log, gate, pids = Log(), tmp_path / "gate", [tmp_path / "one", tmp_path / "two"]
+    commands = [
+        f"echo $$ > {pids[0]}; until [ -e {gate} ]; do sleep 0.01; done",
+        f"echo $$ > {pids[1]}; sleep 60; true",
+    ]
+
+    def attempt(command: str) -> None:
+        with pytest.raises(CommandFailed, match="because the daemon stops"):
+            run(shell(command), log)
+
+    threads = [threading.Thread(target=attempt, args=(command,)) for command in commands]
+    threads[0].start()
+    others.add(pid_in(pids[0]))
+    threads[1].start()
+    own = pid_in(pids[1])
+    end_all()
+    threads[1].join(10)
+    assert not is_alive(own)
+    assert "it runs as another user, and cannot be ended" in log.lines
+    gate.touch()
+    threads[0].join(10)
+    assert not threads[0].is_alive()
+
+
+def test_a_process_of_another_user_in_the_background_is_told_of(monkeypatch):
+    def refused(group: int, number: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "killpg", refused)
+    log = Log()
+    run(shell("true"), log)
+    assert log.lines == ["it has ended, but left a process in the background"]
+
+
 def test_commands_end_with_the_interpreter(tmp_path):
     program = f"""
 import os, threading
