@@ -15,6 +15,7 @@ from inotifier.exceptions import TryAgain
 from inotifier.later import Later
 from inotifier.scheduling import Cancel, EventMap, TaskScheduler
 from inotifier.signals import delivery_failed
+from tests.by_hand import ByHand
 from tests.in_process import Running
 from tests.waiting import wait_for
 
@@ -99,13 +100,15 @@ def test_an_event_is_pending_until_its_job_has_ended(inbox):
 
 
 def test_all_events_that_end_in_one_task_are_done_with_together(inbox):
-    jobs = Jobs()
-    running = inbox.start(TaskScheduler(jobs, delay=0.3), "IN_CREATE|IN_MODIFY|IN_CLOSE_WRITE")
+    jobs, by_hand = Jobs(), ByHand()
+    scheduler = TaskScheduler(jobs, delay=5, runner=by_hand)
+    running = inbox.start(scheduler, "IN_CREATE|IN_MODIFY|IN_CLOSE_WRITE")
     inbox.write("a")
     running.sync()
     [handler] = running.handlers
     assert (handler.pending, depth(running)) == (3, 3)
-    wait_for(lambda: depth(running) == 0)
+    by_hand.advance(5)
+    assert depth(running) == 0
     assert (handler.pending, handler.delivered) == (0, 3)
     assert jobs.told == [("IN_CLOSE_WRITE", "a")]
 
@@ -171,8 +174,8 @@ def test_what_other_processors_return_means_nothing(inbox):
 
 
 def test_two_entries_may_share_a_scheduler(inbox, watching):
-    jobs = Jobs()
-    scheduler = TaskScheduler(jobs, delay=0.3)
+    jobs, by_hand = Jobs(), ByHand()
+    scheduler = TaskScheduler(jobs, delay=5, runner=by_hand)
     (inbox.root / "sub").mkdir()
     running = watching(
         (inbox.root, "IN_CLOSE_WRITE", scheduler, {"recursive": True, "catch_up": False}),
@@ -181,7 +184,8 @@ def test_two_entries_may_share_a_scheduler(inbox, watching):
     inbox.write("sub/a")
     running.sync()
     assert depth(running) == 2
-    wait_for(lambda: depth(running) == 0)
+    by_hand.advance(5)
+    assert depth(running) == 0
     assert jobs.told == [("IN_CLOSE_WRITE", "a")]
     assert [handler.delivered for handler in running.handlers] == [1, 1]
 
@@ -293,11 +297,14 @@ def test_a_file_that_waits_below_a_directory_that_moves_is_told_of_where_it_is(i
 def test_what_has_run_for_a_file_that_is_elsewhere_by_then_leaves_no_record(inbox):
     jobs = Jobs()
     mask = "IN_CLOSE_WRITE|IN_DELETE|IN_MOVED_FROM|IN_MOVED_TO"
-    running = inbox.start(TaskScheduler(jobs, delay=0.3), mask)
+    by_hand = ByHand()
+    scheduler = TaskScheduler(jobs, delay=5, runner=by_hand)
+    running = inbox.start(scheduler, mask)
     inbox.write("d/a")
-    wait_for(lambda: depth(running) == 1)
+    wait_for(lambda: scheduler.pending == 1)
     (inbox.root / "d").rename(inbox.root / "e")
-    wait_for(lambda: len(jobs.events) == 2)
+    wait_for(lambda: scheduler.pending == 2, message="the file below its new name")
+    by_hand.advance(5)
     running.stop()
     assert {event.pathname for event in jobs.events} == {
         str(inbox.root / "d" / "a"),
@@ -339,19 +346,19 @@ def test_a_comparison_tells_of_what_has_changed_while_it_waited(inbox):
 # Failures
 
 
-@override_settings(INOTIFIER_RETRIES=2, INOTIFIER_RETRY_DELAY=0.05)
+@override_settings(INOTIFIER_RETRIES=2, INOTIFIER_RETRY_DELAY=1)
 @pytest.mark.parametrize(("on_failure", "comes_again"), [("skip", False), ("hold", True)])
 def test_a_job_that_fails_runs_again_and_is_given_up(inbox, failures, on_failure, comes_again):
     def fail(event: Event) -> None:
         raise ValueError("no")
 
-    jobs = Jobs(fail)
-    scheduler = TaskScheduler(jobs, delay=0.5)
+    jobs, by_hand = Jobs(fail), ByHand()
+    scheduler = TaskScheduler(jobs, delay=60, runner=by_hand)
     running = inbox.start(scheduler, on_failure=on_failure)
-    began = time.monotonic()
     inbox.write("a")
-    wait_for(lambda: running.handlers[0].failed)
-    assert time.monotonic() - began < 1.4, "the delay is not waited for again"
+    running.sync()
+    for seconds in (60, 1, 2):  # the delay is not waited for again
+        by_hand.advance(seconds)
     [handler] = running.handlers
     assert (len(jobs.events), handler.retried, handler.delivered) == (3, 2, 0)
     [failure] = failures
@@ -395,11 +402,13 @@ def test_one_of_several_tasks_that_fails_fails_its_event_once(inbox, failures):
     def fail(event: Event) -> None:
         raise ValueError("no")
 
-    jobs = Jobs()
-    running = inbox.start(EventMap({"CLOSE_WRITE": [fail, TaskScheduler(jobs, delay=0.1)]}))
+    end = threading.Event()
+    jobs = Jobs(lambda event: end.wait(30))
+    running = inbox.start(EventMap({"CLOSE_WRITE": [fail, TaskScheduler(jobs)]}))
     inbox.write("a")
     wait_for(lambda: failures)
     assert depth(running) == 1
+    end.set()
     wait_for(lambda: depth(running) == 0)
     [handler] = running.handlers
     assert (handler.failed, handler.delivered, len(jobs.events)) == (1, 0, 1)
