@@ -75,14 +75,28 @@ class Failing(Item):
         raise ValueError("no")
 
 
-def test_a_thread_waits_for_the_first_and_ends_with_the_last():
+def test_a_thread_waits_for_the_first_whenever_that_comes():
     timers = Timers()
-    timers.add(timers.clock() + 3600, late := Item())
-    timers.add(timers.clock() + 0.02, soon := Item())
-    wait_for(lambda: soon.calls)
+    timers.add(timers.clock() + 1e12, late := Item())  # longer than a lock can wait
+    for _ in range(20):
+        timers.add(timers.clock() + 0.001, soon := Item())
+        wait_for(lambda: soon.calls)
     assert late.calls == []
     assert [thread.name for thread in threading.enumerate()].count("inotifier-timers") == 1
     late.is_wanted = False
     timers.forget()
     timers.add(timers.clock(), last := Item())
     wait_for(lambda: last.calls)
+
+
+def test_a_thread_ends_when_nothing_is_wanted_any_more():
+    timers = Timers()
+    timers.add(timers.clock() + 3600, late := Item())
+    timers.add(timers.clock(), soon := Item())
+    wait_for(lambda: soon.calls)
+    thread = timers._thread
+    assert thread is not None
+    late.is_wanted = False
+    timers.forget()
+    thread.join(10)
+    assert not thread.is_alive()
