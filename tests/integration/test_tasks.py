@@ -142,6 +142,20 @@ def test_a_cancelled_task_is_done_with(inbox):
     assert jobs.told == []
 
 
+def test_a_cancelled_task_of_a_file_that_stays_does_not_come_again(inbox):
+    jobs = Jobs()
+    later = TaskScheduler(jobs, delay=LONG)
+    running = inbox.start(EventMap({"CLOSE_WRITE": later, "ATTRIB": Cancel(later)}))
+    path = inbox.write("a")
+    wait_for(lambda: later.pending == 1)
+    path.chmod(0o600)
+    wait_for(lambda: depth(running) == 0)
+    running.stop()
+    running = inbox.start(EventMap({"CLOSE_WRITE": jobs, "ATTRIB": jobs}))
+    running.stop()
+    assert jobs.told == []
+
+
 def test_the_end_waits_for_a_job(inbox):
     jobs = Jobs()
     running = inbox.start(TaskScheduler(jobs, delay=0.2))
@@ -373,6 +387,22 @@ def test_a_job_that_fails_runs_again_and_is_given_up(inbox, failures, on_failure
 
 
 @override_settings(INOTIFIER_RETRIES=0)
+def test_all_events_that_end_in_one_task_fail_with_it(inbox, failures):
+    def fail(event: Event) -> None:
+        raise ValueError("no")
+
+    by_hand = ByHand()
+    scheduler = TaskScheduler(fail, delay=5, runner=by_hand)
+    running = inbox.start(scheduler, "IN_CREATE|IN_MODIFY|IN_CLOSE_WRITE")
+    inbox.write("a")
+    running.sync()
+    by_hand.advance(5)
+    [handler] = running.handlers
+    assert (handler.failed, handler.delivered, handler.pending) == (3, 0, 0)
+    assert len(failures) == 1
+
+
+@override_settings(INOTIFIER_RETRIES=0)
 def test_a_job_may_ask_to_be_tried_again(inbox):
     def fail_once(event: Event) -> None:
         if len(jobs.events) == 1:
@@ -464,6 +494,28 @@ def test_what_runs_is_waited_for_though_other_tasks_wait_for_long(inbox, watchin
     wait_for(lambda: running.service.waits_until(deadline))
     assert running.service.deferred == (1, 0)
     running.cut()
+
+
+@override_settings(INOTIFIER_RETRIES=0)
+def test_a_job_that_fails_after_the_end_runs_again_at_the_next_start(inbox, failures):
+    def fail(event: Event) -> None:
+        end.wait(30)
+        raise ValueError("no")
+
+    end = threading.Event()
+    jobs = Jobs(fail)
+    scheduler = TaskScheduler(jobs)
+    running = inbox.start(scheduler, "IN_CLOSE_WRITE")
+    inbox.write("a")
+    wait_for(lambda: jobs.events)
+    running.cut()
+    end.set()
+    wait_for(lambda: scheduler.pending == 0)
+    assert failures == []
+    jobs.act = lambda event: None
+    running = inbox.start(TaskScheduler(jobs), "IN_CLOSE_WRITE")
+    running.stop()
+    assert len(jobs.events) == 2
 
 
 def test_events_of_one_task_are_held_once(inbox):
