@@ -518,6 +518,19 @@ def test_a_job_that_fails_after_the_end_runs_again_at_the_next_start(inbox, fail
     assert len(jobs.events) == 2
 
 
+def test_an_event_is_handled_while_one_of_its_tasks_runs(inbox):
+    end = threading.Event()
+    gated = TaskScheduler(lambda event: end.wait(30))
+    late = TaskScheduler(print, delay=LONG)
+    running = inbox.start(EventMap({"CLOSE_WRITE": [late, gated]}))
+    inbox.write("a")
+    running.sync()
+    assert running.service.deferred == (0, 1)
+    end.set()
+    wait_for(lambda: running.service.deferred == (1, 0))
+    running.cut()
+
+
 def test_events_of_one_task_are_held_once(inbox):
     running = inbox.start(TaskScheduler(print, delay=LONG), "IN_CREATE|IN_MODIFY|IN_CLOSE_WRITE")
     inbox.write("a")
