@@ -651,8 +651,9 @@ def test_a_coroutine_that_ends_well_when_it_is_cancelled_has_failed(caplog):
             await asyncio.sleep(60)
 
     owner = Owner()
-    put(TaskScheduler(job, timeout=0.01), event_of("a"), owner)
-    wait_for(lambda: owner.ends)
+    scheduler = TaskScheduler(job, timeout=0.01)
+    put(scheduler, event_of("a"), owner)
+    wait_for(lambda: owner.ends and scheduler.pending == 0)
     assert owner.ends == ["failed"]
     assert "job failed: TimeoutError('its job ran for more than 0.01 s')" in caplog.text
 
