@@ -9,8 +9,11 @@ from django.core.checks import CheckMessage, Error, Warning
 
 def check_settings(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
     """Return what is wrong with the settings of inotifier."""
+    from inotifier.events import need_pyinotify
+    from inotifier.watches import inspect_settings
+
     try:
-        from inotifier.watches import inspect_settings
+        need_pyinotify()
     except ImportError as exc:
         return [
             Error(

@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Collection, Iterable
 from typing import Any
 
-import pyinotify
-from pyinotify import (
+from inotifier import json_form
+from inotifier.masks import (
     ALL_EVENTS,
+    EVENT_BITS,
+    EVENT_NAMES,
     IN_ATTRIB,
-    IN_CLOSE_NOWRITE,
     IN_CLOSE_WRITE,
     IN_CREATE,
     IN_DELETE,
     IN_DELETE_SELF,
-    IN_DONT_FOLLOW,
-    IN_EXCL_UNLINK,
-    IN_IGNORED,
     IN_ISDIR,
-    IN_MASK_ADD,
     IN_MODIFY,
     IN_MOVED_FROM,
     IN_MOVED_TO,
-    IN_ONESHOT,
     IN_ONLYDIR,
     IN_OPEN,
     IN_Q_OVERFLOW,
     IN_UNMOUNT,
-    EventsCodes,
+    UNASKED,
+    event_name,
+    mask_names,
+    parse_mask,
 )
 
-from inotifier.exceptions import ConfigurationError
+_missing: ImportError | None = None
+try:
+    from pyinotify import Event as _Base
+except ImportError as exc:  # a machine that gets its events from another one
+    _missing = exc
+
+    class _Base:  # type: ignore[no-redef]
+        """Stands in for `pyinotify.Event`."""
+
 
 __all__ = [
     "ALL_EVENTS",
@@ -54,99 +61,16 @@ __all__ = [
     "Event",
     "join",
     "mask_names",
+    "need_pyinotify",
     "parse_mask",
     "printable",
 ]
 
-UNASKED = IN_UNMOUNT | IN_Q_OVERFLOW | IN_IGNORED
-"""Bits that the kernel sends whether a mask holds them or not."""
 
-_FLAGS = IN_ONLYDIR | IN_DONT_FOLLOW | IN_EXCL_UNLINK
-_REFUSED = IN_ONESHOT | IN_MASK_ADD
-_MASK_BITS = ALL_EVENTS | UNASKED | IN_ISDIR | _FLAGS
-
-_BITS: dict[str, int] = {
-    **EventsCodes.ALL_FLAGS,
-    "ALL": ALL_EVENTS,
-    "IN_CLOSE": IN_CLOSE_WRITE | IN_CLOSE_NOWRITE,
-    "IN_MOVE": IN_MOVED_FROM | IN_MOVED_TO,
-}
-
-EVENT_BITS: dict[str, int] = {
-    **EventsCodes.FLAG_COLLECTIONS["OP_FLAGS"],
-    **EventsCodes.FLAG_COLLECTIONS["EVENT_FLAGS"],
-}
-"""The fifteen events, IN_ACCESS to IN_IGNORED."""
-
-EVENT_NAMES: tuple[str, ...] = tuple(EVENT_BITS)
-"""Their names."""
-
-
-def parse_mask(value: object) -> int:
-    """Return the mask that `value` means, as an int.
-
-    Args:
-        value: an int; a name ("IN_CREATE", "ALL_EVENTS"); names joined by "|"; or a
-            list, tuple or set of any of these. IN_CLOSE and IN_MOVE are the pairs of inotify(7).
-
-    Raises:
-        ConfigurationError: an unknown bit or name, a flag that belongs to the engine
-            (IN_ONESHOT, IN_MASK_ADD), or a mask without any event.
-    """
-    mask = _bits(value)
-    if mask & _REFUSED:
-        names = mask_names(mask & _REFUSED)
-        raise ConfigurationError(f"the mask {value!r} holds {names}, which no entry can use")
-    if unknown := mask & ~_MASK_BITS:
-        raise ConfigurationError(f"the mask {value!r} holds unknown bits: 0x{unknown:x}")
-    if not mask & ALL_EVENTS:
-        raise ConfigurationError(f"the mask {value!r} holds no event to wait for")
-    return mask
-
-
-def _bits(value: object) -> int:
-    if isinstance(value, bool):
-        raise ConfigurationError(f"the mask {value!r} is neither an int nor names of events")
-    if isinstance(value, int):
-        if value < 0:
-            raise ConfigurationError(f"the mask {value!r} is negative")
-        return value
-    if isinstance(value, str):
-        return _or(_bit(name.strip(), value) for name in value.split("|"))
-    # No generator: settings are read more than once, and the second time it would be empty.
-    if isinstance(value, Collection) and not isinstance(value, (bytes, bytearray)):
-        return _or(_bits(part) for part in value)
-    raise ConfigurationError(f"the mask {value!r} is neither an int nor names of events")
-
-
-def _bit(name: str, whole: str) -> int:
-    try:
-        return _BITS[name]
-    except KeyError:
-        known = ", ".join(sorted(_BITS))
-        raise ConfigurationError(
-            f"the mask {whole!r} holds the unknown name {name!r}; known are {known}"
-        ) from None
-
-
-def _or(masks: Iterable[int]) -> int:
-    result = 0
-    for mask in masks:
-        result |= mask
-    return result
-
-
-def mask_names(mask: int) -> str:
-    """Return the names of the bits of `mask`, joined by "|"; "ALL_EVENTS" stands for its twelve."""
-    names = []
-    if mask & ALL_EVENTS == ALL_EVENTS:
-        names.append("ALL_EVENTS")
-        mask &= ~ALL_EVENTS
-    while mask:
-        bit = mask & -mask
-        names.append(EventsCodes.ALL_VALUES.get(bit, hex(bit)))
-        mask &= ~bit
-    return "|".join(names)
+def need_pyinotify() -> None:
+    """Raise what importing pyinotify raised, if it did: where files are watched, it is needed."""
+    if _missing is not None:
+        raise _missing
 
 
 def printable(path: str) -> str:
@@ -167,8 +91,10 @@ def _escape(char: str) -> str:
     return char.encode("unicode_escape").decode("ascii")
 
 
-class Event(pyinotify.Event):
+class Event(_Base):
     """One event, with every attribute always present.
+
+    It is a `pyinotify.Event` wherever pyinotify is installed.
 
     Attributes:
         wd: watch descriptor; -1 for an overflow.
@@ -183,9 +109,16 @@ class Event(pyinotify.Event):
         synthetic: False for an event of the kernel, otherwise why it was made.
         watch: the entry's `inotifier.Watch`, None outside the daemon.
         timestamp: seconds, `time.time()`, when it was read.
+        id: tells it from all others on any machine. It stays the same while the event is tried
+            again; what is found missing after a crash is another event.
+        host: name of the machine where it was read.
+        watch_name: what the status calls the entry, None outside the daemon.
     """
 
     __slots__ = (
+        "_host",
+        "_id",
+        "_watch_name",
         "cookie",
         "dir",
         "mask",
@@ -198,6 +131,9 @@ class Event(pyinotify.Event):
         "watch",
         "wd",
     )
+    _host: str
+    _id: str
+    _watch_name: str | None
 
     def __init__(
         self,
@@ -227,7 +163,53 @@ class Event(pyinotify.Event):
 
     @property
     def maskname(self) -> str:
-        return str(EventsCodes.maskname(self.mask))
+        return event_name(self.mask)
+
+    @property
+    def id(self) -> str:
+        try:
+            return self._id
+        except AttributeError:
+            self._id = json_form.new_id()
+            return self._id
+
+    @property
+    def host(self) -> str:
+        try:
+            return self._host
+        except AttributeError:
+            return json_form.this_host()
+
+    @property
+    def watch_name(self) -> str | None:
+        if self.watch is None:
+            return getattr(self, "_watch_name", None)
+        return str(self.watch.name or os.fspath(self.watch.path))
+
+    def to_json(self, *, signal: str | None = None, processor: str | None = None) -> str:
+        """Return it in the JSON form that `event.schema.json` describes, in ASCII.
+
+        Args:
+            signal: name of the signal that stands for it; that of its mask by default.
+            processor: dotted path of the class that publishes it.
+        """
+        return json_form.write(self, signal, processor)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Event:
+        """Return the event that `to_json` made `text` of, here or on another machine.
+
+        Raises:
+            UnreadableMessage: it is not in that form.
+        """
+        return cls.from_message(json_form.read(json_form.parse(text)))
+
+    @classmethod
+    def from_message(cls, message: json_form.Message) -> Event:
+        """Return the event that `message` tells of."""
+        event = cls(**message.fields)
+        event._id, event._host, event._watch_name = message.id, message.host, message.watch
+        return event
 
     def __repr__(self) -> str:
         fields = ("dir", "mask", "maskname", "name", "path", "pathname", "src_pathname", "wd")

@@ -74,6 +74,10 @@ class RuleFailed(InotifierError):
     """A file rule cannot do what it says without harm; everything stays as it was."""
 
 
+class UnreadableMessage(InotifierError):
+    """A message from outside that is not in a form that can be used."""
+
+
 class TryAgain(InotifierError):
     """Raise it in a processor or a receiver: an outage elsewhere.
 

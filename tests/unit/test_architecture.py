@@ -15,7 +15,18 @@ PACKAGE = Path(__file__).parents[2] / "inotifier"
 LAYERS = (
     (
         "plain",
-        ("exceptions", "events", "filters", "options", "urls", "writers", "later", "connections"),
+        (
+            "exceptions",
+            "masks",
+            "json_form",
+            "events",
+            "filters",
+            "options",
+            "urls",
+            "writers",
+            "later",
+            "connections",
+        ),
     ),
     ("configuration", ("", "watches", "conf", "limits", "mounts", "checks", "apps", "signals")),
     ("what happens with an event", ("event_processors", "scheduling", "bridge")),
@@ -171,7 +182,9 @@ def test_the_block_blocks():
     assert "No module named 'pyinotify'" in result.stderr
 
 
-@pytest.mark.parametrize("module", ["inotifier", "inotifier.signals", "inotifier.apps"])
+@pytest.mark.parametrize(
+    "module", ["inotifier", "inotifier.signals", "inotifier.apps", "inotifier.events"]
+)
 def test_imports_where_pyinotify_is_missing(module):
     result = run_without(["pyinotify", "daemon"], f"import {module}")
     assert result.returncode == 0, result.stderr

@@ -40,8 +40,11 @@ class Command(InotifierCommand):
         )
 
     def act(self, options: dict[str, Any]) -> None:
+        from inotifier import watches
+        from inotifier.events import need_pyinotify
+
         try:
-            from inotifier import watches
+            need_pyinotify()
         except ImportError as exc:
             raise InotifierError(f"Cannot import pyinotify: {exc}") from exc
         from inotifier.lifecycle import control
