@@ -13,6 +13,7 @@ from typing import Any
 
 from django.conf import settings
 
+from inotifier import redis_url
 from inotifier.exceptions import ConfigurationError
 
 # The daemon changes its directory later; relative paths must not move with it.
@@ -208,6 +209,52 @@ class Settings:
     def retry_delay(self) -> float:
         """INOTIFIER_RETRY_DELAY: seconds before the first of them, then doubled, or 1."""
         return self._number("INOTIFIER_RETRY_DELAY", 1.0)
+
+    @property
+    def redis_url(self) -> str | None:
+        """INOTIFIER_REDIS_URL, or None; nothing that shows it shows its password."""
+        value = getattr(settings, "INOTIFIER_REDIS_URL", None)
+        if value is None or value == "":
+            return None
+        if not isinstance(value, str):
+            raise ConfigurationError(
+                f"setting INOTIFIER_REDIS_URL is a {type(value).__name__}; it should be a str"
+            )
+        if problem := redis_url.problem_of(value):
+            raise ConfigurationError(
+                f"setting INOTIFIER_REDIS_URL is {redis_url.without_password(value)!r}: {problem}"
+            )
+        return value
+
+    @property
+    def redis_stream(self) -> str:
+        """INOTIFIER_REDIS_STREAM: the key of the stream, or "inotifier"."""
+        value = getattr(settings, "INOTIFIER_REDIS_STREAM", "inotifier")
+        if not isinstance(value, str) or not value:
+            raise ConfigurationError(
+                f"setting INOTIFIER_REDIS_STREAM is {value!r}; it should be the key of a stream"
+            )
+        return value
+
+    @property
+    def redis_maxlen(self) -> int:
+        """INOTIFIER_REDIS_MAXLEN: events that the stream keeps, about, or 1,000,000."""
+        return self._count("INOTIFIER_REDIS_MAXLEN", 1_000_000, least=1)
+
+    @property
+    def redis_claim_idle(self) -> float:
+        """INOTIFIER_REDIS_CLAIM_IDLE: seconds of silence after which a consumer is dead, or 60."""
+        value = self._number("INOTIFIER_REDIS_CLAIM_IDLE", 60.0)
+        if value < 0.1:
+            raise ConfigurationError(
+                f"setting INOTIFIER_REDIS_CLAIM_IDLE is {value!r}; it should be 0.1 s or more"
+            )
+        return value
+
+    @property
+    def redis_message_size(self) -> int:
+        """INOTIFIER_REDIS_MESSAGE_SIZE: bytes that a message may have, or 1,000,000."""
+        return self._count("INOTIFIER_REDIS_MESSAGE_SIZE", 1_000_000, least=1)
 
     def _number(self, name: str, default: float) -> float:
         value = getattr(settings, name, default)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Iterable, Iterator, Mapping
+
+from django.conf import settings
 
 from inotifier.conf import conf
 from inotifier.exceptions import ConfigurationError
@@ -55,6 +58,19 @@ def _setting_problems() -> Iterator[Problem]:
             getattr(conf, name)
         except ConfigurationError as exc:
             yield Problem(id="inotifier.E012", message=str(exc), hint="Change it or leave it out.")
+    if getattr(settings, "INOTIFIER_REDIS_URL", None) and not _is_installed("redis"):
+        yield Problem(
+            id="inotifier.E017",
+            message="INOTIFIER_REDIS_URL is set, but redis-py is not installed",
+            hint="Install it: pip install django-inotifier[redis].",
+        )
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ImportError:
+        return False
 
 
 _CHECKED_SETTINGS = (
@@ -72,6 +88,11 @@ _CHECKED_SETTINGS = (
     "queue_size",
     "retries",
     "retry_delay",
+    "redis_url",
+    "redis_stream",
+    "redis_maxlen",
+    "redis_claim_idle",
+    "redis_message_size",
 )
 
 

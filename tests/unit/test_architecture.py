@@ -28,7 +28,10 @@ LAYERS = (
             "connections",
         ),
     ),
-    ("configuration", ("", "watches", "conf", "limits", "mounts", "checks", "apps", "signals")),
+    (
+        "configuration",
+        ("", "watches", "conf", "redis_url", "limits", "mounts", "checks", "apps", "signals"),
+    ),
     ("what happens with an event", ("event_processors", "scheduling", "bridge")),
     ("where events come from", ("notifier", "sources")),
     (
@@ -183,10 +186,11 @@ def test_the_block_blocks():
 
 
 @pytest.mark.parametrize(
-    "module", ["inotifier", "inotifier.signals", "inotifier.apps", "inotifier.events"]
+    "module",
+    ["inotifier", "inotifier.signals", "inotifier.apps", "inotifier.events", "inotifier.bridge"],
 )
 def test_imports_where_pyinotify_is_missing(module):
-    result = run_without(["pyinotify", "daemon"], f"import {module}")
+    result = run_without(["pyinotify", "daemon", "redis"], f"import {module}")
     assert result.returncode == 0, result.stderr
 
 

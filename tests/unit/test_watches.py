@@ -19,6 +19,7 @@ from inotifier import watches
 from inotifier.event_processors import AllEventsPrinter, AllEventsSignaler, CreateViaChunksSignaler
 from inotifier.exceptions import ConfigurationError
 from inotifier.watches import Watch, inspect_settings, load
+from tests.unit.test_architecture import run_without
 
 CREATE, DELETE = pyinotify.IN_CREATE, pyinotify.IN_DELETE
 PRINTER = "inotifier.event_processors.AllEventsPrinter"
@@ -888,6 +889,20 @@ def test_a_file_url_is_a_path(settings, tmp_path):
     assert (entry.path, entry.url, entry.polls) == (f"{tmp_path}/a b", None, False)
 
 
+# E017: no redis-py.
+
+
+def test_e017_check_says_that_redis_py_is_missing():
+    program = """
+from django.conf import settings
+settings.configure(INOTIFIER_WATCH_PATHS=["/"], INOTIFIER_REDIS_URL="redis://localhost")
+from inotifier.watches import inspect_settings
+print([problem.id for problem in inspect_settings()[1]])
+"""
+    result = run_without(["redis"], program)
+    assert "inotifier.E017" in result.stdout, result.stderr
+
+
 def test_every_id_has_a_test():
     package = Path(watches.__file__).parent
     used = {
@@ -896,7 +911,7 @@ def test_every_id_has_a_test():
         for id in re.findall(r"E\d{3}", module.read_text(encoding="utf-8"))
     }
     here = Path(__file__).read_text(encoding="utf-8")
-    assert used == {f"E{number:03}" for number in range(1, 17)}
+    assert used == {f"E{number:03}" for number in range(1, 18)}
     assert {id for id in used if id in here or id.lower() in here} == used
 
 

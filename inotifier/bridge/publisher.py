@@ -1,0 +1,106 @@
+"""From the daemon to a Redis stream."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+from inotifier import signals
+from inotifier.bridge.connection import Outage, configured_url, connect, explained, is_outage
+from inotifier.conf import conf
+from inotifier.events import Event
+from inotifier.exceptions import TryAgain
+
+logger = logging.getLogger(__name__)
+
+FIELD = "event"
+"""The field of a message in a stream that holds the event as JSON."""
+
+_SHORTEST_WAIT = 0.01
+
+
+class RedisPublisher:
+    """A processor that adds every event to the stream INOTIFIER_REDIS_STREAM.
+
+    While the server is away, or refuses, the event waits and is tried again; it keeps its id.
+
+    Raises:
+        ConfigurationError: the settings do not say where the server is.
+    """
+
+    def __init__(self) -> None:
+        configured_url()
+        self._lock = threading.Lock()
+        self._client: Any = None
+        self._outage = Outage("events wait to be published")
+
+    def prepare(self, entry_path: str) -> None:
+        """See at the start that the server takes what will be published; it may be away yet.
+
+        Raises:
+            ConfigurationError: it refuses.
+        """
+        from redis import RedisError
+
+        try:
+            self._connected().xlen(conf.redis_stream)
+        except (RedisError, OSError) as exc:
+            if not is_outage(exc):
+                raise explained(exc, conf.redis_stream) from None
+            self._outage.note(exc)
+
+    def __call__(self, event: Event) -> None:
+        self._publish(event.to_json(processor=dotted(type(self))))
+
+    def forward(self, *, signal: object, sender: type, event: Event, **kwargs: Any) -> None:
+        """Add the event of a signal to the stream: connect it as a receiver.
+
+        What came from a stream is left alone, so that a process that consumes may connect it too.
+        """
+        if kwargs.get("processor") is not None:
+            self._publish(event.to_json(signal=_name_of(signal), processor=dotted(sender)))
+
+    def close(self) -> None:
+        """Close the connection; the next event opens another one."""
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _publish(self, text: str) -> None:
+        from redis import RedisError
+
+        if wait := self._outage.wait():
+            raise TryAgain(wait)
+        try:
+            add(self._connected(), text)
+        except (RedisError, OSError) as exc:
+            reason = exc if is_outage(exc) else explained(exc, conf.redis_stream)
+            raise TryAgain(max(self._outage.note(reason), _SHORTEST_WAIT)) from None
+        self._outage.end()
+
+    def _connected(self) -> Any:
+        with self._lock:
+            if self._client is None:
+                self._client = connect()
+            return self._client
+
+
+def add(client: Any, text: str) -> None:
+    """Add an event in its JSON form to the stream: `client` is a client or a pipeline."""
+    client.execute_command(
+        "XADD", conf.redis_stream, "MAXLEN", "~", conf.redis_maxlen, "*", FIELD, text
+    )
+
+
+def dotted(cls: type) -> str:
+    """Return the dotted path of a class."""
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _name_of(signal: object) -> str:
+    for name, value in vars(signals).items():
+        if value is signal:
+            return name
+    raise ValueError(f"{signal!r} is not one of inotifier.signals")

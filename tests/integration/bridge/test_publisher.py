@@ -1,0 +1,222 @@
+"""`RedisPublisher` against a real server."""
+
+import json
+import logging
+import os
+
+import pytest
+
+from inotifier import signals
+from inotifier.bridge import RedisPublisher
+from inotifier.event_processors import AllEventsSignaler, FileReadySignaler
+from inotifier.events import IN_CREATE, Event
+from inotifier.exceptions import ConfigurationError, TryAgain
+from tests.in_process import Receiver
+from tests.redis_server import RedisServer, need_redis
+from tests.waiting import wait_for
+
+
+def messages(client, stream="inotifier"):
+    return [json.loads(fields[b"event"]) for _, fields in client.xrange(stream)]
+
+
+@pytest.fixture
+def publisher(server):
+    publisher = RedisPublisher()
+    yield publisher
+    publisher.close()
+
+
+def event_of(name="a", mask=IN_CREATE):
+    return Event(mask=mask, path="/srv", name=name)
+
+
+def test_every_event_is_added_in_its_order(publisher, client):
+    events = [event_of(str(number)) for number in range(100)]
+    for event in events:
+        publisher(event)
+    found = messages(client)
+    assert [message["id"] for message in found] == [event.id for event in events]
+    assert {message["processor"] for message in found} == {"inotifier.bridge.RedisPublisher"}
+    assert {message["signal"] for message in found} == {"in_create"}
+
+
+def test_the_settings_name_the_stream_and_how_much_it_keeps(publisher, client, settings):
+    settings.INOTIFIER_REDIS_STREAM = "files"
+    settings.INOTIFIER_REDIS_MAXLEN = 500
+    for number in range(2000):
+        publisher(event_of(str(number)))
+    assert 500 <= client.xlen("files") < 1000
+    assert messages(client, "files")[-1]["name"] == "1999"
+
+
+def test_an_entry_of_the_daemon_publishes(server, client, watching, tmp_path):
+    running = watching((tmp_path, "IN_CLOSE_WRITE", "inotifier.bridge.RedisPublisher"))
+    name = os.fsdecode(b"caf\xe9")
+    (tmp_path / name).touch()
+    running.sync()
+    [message] = messages(client)
+    assert os.fsencode(message["name"]) == b"caf\xe9"
+    assert message["watch"] == str(tmp_path)
+    running.handlers[0].entry.processor.close()
+
+
+def test_a_signal_is_forwarded_with_its_sender(publisher, client):
+    signals.file_ready.connect(publisher.forward)
+    signals.file_ready.deliver(FileReadySignaler, event_of(), FileReadySignaler())
+    [message] = messages(client)
+    assert message["signal"] == "file_ready"
+    assert message["processor"] == "inotifier.event_processors.FileReadySignaler"
+
+
+def test_what_came_from_a_stream_is_not_forwarded(publisher, client):
+    signals.in_create.connect(publisher.forward)
+    with Receiver("in_create") as receiver:
+        assert signals.in_create.deliver(AllEventsSignaler, event_of(), None) == []
+    assert receiver.names == ["in_create"]
+    assert messages(client) == []
+
+
+# The server is away.
+
+
+def test_an_event_waits_while_the_server_is_away_and_the_log_tells_once(own_server, caplog):
+    publisher = RedisPublisher()
+    publisher(event_of("before"))
+    own_server.kill()
+    events = [event_of(str(number)) for number in range(10)]
+    for event in events:
+        with pytest.raises(TryAgain) as caught:
+            publisher(event)
+        assert 0 < caught.value.after <= 15
+    own_server.start()
+    for event in events:
+        wait_for(lambda event=event: published(publisher, event))
+    client = own_server.client()
+    assert [m["id"] for m in messages(client)][1:] == [event.id for event in events]
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 2
+    assert "is away, events wait to be published" in lines[0]
+    assert "is back after" in lines[1]
+    publisher.close()
+
+
+def published(publisher, event):
+    try:
+        publisher(event)
+    except TryAgain:
+        return False
+    return True
+
+
+def test_nothing_is_asked_of_the_server_before_the_time_has_come(settings, monkeypatch):
+    need_redis()
+    settings.INOTIFIER_REDIS_URL = "unix:///nowhere"
+    publisher = RedisPublisher()
+    with pytest.raises(TryAgain):
+        publisher(event_of())
+    monkeypatch.setattr(publisher, "_client", None)  # the next command would fail
+    with pytest.raises(TryAgain):
+        publisher(event_of())
+
+
+@pytest.mark.parametrize(
+    ("break_it", "mend_it"),
+    [
+        (("replicaof", "127.0.0.1", "1"), ("replicaof", "no", "one")),
+        (("config", "set", "maxmemory", "1"), ("config", "set", "maxmemory", "0")),
+        (
+            ("config", "set", "min-replicas-to-write", "1"),
+            ("config", "set", "min-replicas-to-write", "0"),
+        ),
+    ],
+    ids=["read-only replica", "out of memory", "too few replicas"],
+)
+def test_a_server_that_cannot_write_now_is_away(publisher, client, caplog, break_it, mend_it):
+    client.execute_command(*break_it)
+    try:
+        event = event_of()
+        with pytest.raises(TryAgain):
+            publisher(event)
+    finally:
+        client.execute_command(*mend_it)
+    wait_for(lambda: published(publisher, event))
+    assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
+
+
+def test_a_server_that_cannot_write_to_its_disk_is_away(caplog, settings):
+    need_redis()
+    with RedisServer("--save", "1 1", "--dbfilename", "dump") as server:
+        settings.INOTIFIER_REDIS_URL = server.url
+        client = server.client()
+        publisher = RedisPublisher()
+        (server.socket.parent / "dump").mkdir()
+        publisher(event_of("first"))
+        client.bgsave()
+        wait_for(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err", 10)
+        with pytest.raises(TryAgain):
+            publisher(event_of())
+        assert "MISCONF" in caplog.text
+        publisher.close()
+        server.kill()  # in peace, it would want to save
+
+
+def test_a_server_that_loads_its_data_is_away(settings, caplog):
+    need_redis()
+    from redis.exceptions import BusyLoadingError, ResponseError
+
+    from inotifier.bridge.connection import is_outage
+
+    assert is_outage(BusyLoadingError("Redis is loading the dataset in memory"))
+    assert not is_outage(ResponseError("ERR something else"))
+
+
+def test_a_server_that_does_not_answer_is_away(own_server, monkeypatch):
+    monkeypatch.setattr("inotifier.bridge.connection._TIMEOUT", 0.2)
+    publisher = RedisPublisher()
+    publisher(event_of("before"))
+    own_server.freeze()
+    event = event_of()
+    with pytest.raises(TryAgain):
+        publisher(event)
+    own_server.thaw()
+    wait_for(lambda: published(publisher, event))
+    publisher.close()
+
+
+# What the settings must mend.
+
+
+def test_a_wrong_password_is_told_at_the_start_and_never_shown(settings, caplog):
+    need_redis()
+    with RedisServer("--requirepass", "the-right-one") as server:
+        settings.INOTIFIER_REDIS_URL = f"{server.url}?password=the-secret-one"
+        publisher = RedisPublisher()
+        with pytest.raises(ConfigurationError) as caught:
+            publisher.prepare("/srv")
+        assert "put the right user and password into INOTIFIER_REDIS_URL" in str(caught.value)
+        with pytest.raises(TryAgain) as again:
+            publisher(event_of())
+        assert "put the right user and password" in caplog.text
+        shown = f"{caught.value}{again.value}{caplog.text}"
+        assert "the-secret-one" not in shown
+        publisher.close()
+        settings.INOTIFIER_REDIS_URL = server.url
+        publisher = RedisPublisher()
+        with pytest.raises(ConfigurationError, match="Authentication required"):
+            publisher.prepare("/srv")
+        publisher.close()
+
+
+def test_a_key_that_is_no_stream_is_told_at_the_start(publisher, client):
+    client.set("inotifier", "something else")
+    with pytest.raises(ConfigurationError, match="'inotifier' holds something else"):
+        publisher.prepare("/srv")
+
+
+def test_a_server_that_is_away_is_no_reason_not_to_start(settings, caplog):
+    need_redis()
+    settings.INOTIFIER_REDIS_URL = "redis://:secret@127.0.0.1:1/0"
+    RedisPublisher().prepare("/srv")
+    assert "redis://***@127.0.0.1:1/0 is away" in caplog.text
+    assert "secret" not in caplog.text
