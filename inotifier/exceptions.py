@@ -95,3 +95,19 @@ class TryAgain(InotifierError):
             raise ValueError(f"after is {after!r}; it should be a number of seconds above 0")
         self.after = after
         super().__init__(f"to be tried again after {after:g} s")
+
+
+def raise_for(failures: Sequence[tuple[Callable[..., Any], BaseException]]) -> None:
+    """Raise what `failures`, pairs of receiver and exception, come to.
+
+    Raises:
+        ReceiversFailed: if any of them raised.
+        TryAgain: if those that raised all asked for it; the shortest time that one asked for.
+    """
+    if not failures:
+        return
+    waits = [reason for _, reason in failures if isinstance(reason, TryAgain)]
+    if len(waits) < len(failures):
+        raise ReceiversFailed([one for one in failures if not isinstance(one[1], TryAgain)])
+    soonest = min(waits, key=lambda wait: wait.after)
+    raise TryAgain(soonest.after) from soonest

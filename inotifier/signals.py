@@ -203,3 +203,7 @@ file_ready = EventSignal()
 delivery_failed = Signal()
 """Sent when an event is given up after its last try, with `sender` the class of the processor,
 `event`, `processor`, and `exception`, what the last try raised."""
+
+message_received = Signal()
+"""Sent by `inotifier_consume --list` for JSON that is no event, with `sender` the class
+`inotifier.bridge.RedisPublisher` and `message`, what the JSON stands for."""

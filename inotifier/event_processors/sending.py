@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inotifier.events import Event
-from inotifier.exceptions import ReceiversFailed, TryAgain
+from inotifier.exceptions import raise_for
 from inotifier.signals import EventSignal
 
 
@@ -17,11 +17,5 @@ def send(signal: EventSignal, processor: object, event: Event) -> None:
         ReceiversFailed: if any of them raised.
         TryAgain: if those that raised all asked for it; the shortest time that one asked for.
     """
-    failures = signal.deliver(type(processor), event, processor)
-    if not failures:
-        return
-    waits = [reason for _, reason in failures if isinstance(reason, TryAgain)]
-    if len(waits) < len(failures):
-        raise ReceiversFailed([one for one in failures if not isinstance(one[1], TryAgain)])
-    soonest = min(waits, key=lambda wait: wait.after)
-    raise TryAgain(soonest.after) from soonest
+    if failures := signal.deliver(type(processor), event, processor):
+        raise_for(failures)

@@ -16,11 +16,11 @@ from inotifier.conf import conf
 from inotifier.events import printable
 from inotifier.exceptions import InotifierError, NotRunning, ReloadFailed
 from inotifier.lifecycle import detach, os_signals
-from inotifier.lifecycle.pid_file import PidFile, make_private, read_pid, remove_left_over
+from inotifier.lifecycle.pid_file import PidFile, read_pid, remove_left_over
 from inotifier.lifecycle.plan import Handover, Plan, new_owner
 from inotifier.lifecycle.process import Process
 from inotifier.lifecycle.readiness import Announce, PipeReporter, Reporter, Waiting
-from inotifier.lifecycle.status import Status, ensure_directory, read_status
+from inotifier.lifecycle.status_file import Status, ensure_directories, read_status
 from inotifier.lifecycle.supervisor import Supervisor
 from inotifier.scan import Scan
 from inotifier.state import State
@@ -50,7 +50,7 @@ def start(plan: Plan, announce: Announce, timeout: float) -> None:
         InotifierError: anything else that keeps it from watching; nothing is left running.
     """
     owner = new_owner()
-    _make_directories(plan, owner)
+    ensure_directories((plan.pid_file.parent, plan.status_file.parent), owner)
     pid_file = PidFile(plan.pid_file)
     pid_file.acquire()
     try:
@@ -81,7 +81,7 @@ def scan(plan: Plan, announce: Announce, *, dry: bool) -> None:
         InotifierError: the settings cannot be used, or there is nowhere to keep what was delivered.
     """
     owner = new_owner()
-    _make_directories(plan, owner)
+    ensure_directories((plan.pid_file.parent, plan.status_file.parent), owner)
     pid_file = PidFile(plan.pid_file)
     pid_file.acquire()
     try:
@@ -127,20 +127,6 @@ def rescan(plan: Plan) -> None:
     """
     with _find(plan) as process:
         process.signal(signal.SIGUSR1)
-
-
-def _make_directories(plan: Plan, owner: tuple[int, int] | None) -> None:
-    private = conf.runtime_dir
-    if private in (plan.pid_file.parent, plan.status_file.parent):
-        for directory in (private.parent, private):
-            make_private(directory, owner)
-    try:
-        ensure_directory(plan.status_file.parent, owner)
-    except OSError as exc:
-        raise InotifierError(
-            f"cannot make {plan.status_file.parent} for the daemon's state: {exc.strerror}. "
-            "INOTIFIER_STATE_DIR says where it lies."
-        ) from exc
 
 
 def _start_detached(

@@ -17,24 +17,9 @@ from django.utils.log import configure_logging
 
 from inotifier.conf import conf
 from inotifier.exceptions import InotifierError
+from inotifier.lifecycle.streams import STREAMS
 
 logger = logging.getLogger(__name__)
-
-_STREAMS = ("stdin", "stdout", "stderr")
-
-
-def ensure_streams() -> None:
-    """Open /dev/null for each standard stream that is closed.
-
-    Otherwise the next file that is opened would become standard output.
-    """
-    for fd, name in enumerate(_STREAMS):
-        try:
-            os.fstat(fd)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
-        if getattr(sys, name) is None:
-            setattr(sys, name, os.fdopen(fd, "r" if fd == 0 else "w", closefd=False))
 
 
 def detach(owner: tuple[int, int] | None, keep: Iterable[int]) -> None:
@@ -75,7 +60,7 @@ def open_logs() -> None:
 
 def stay(owner: tuple[int, int] | None) -> None:
     """Take directory, umask and user of a daemon, but keep the terminal and all descriptors."""
-    streams = {name: getattr(sys, name) for name in _STREAMS}
+    streams = {name: getattr(sys, name) for name in STREAMS}
     _enter(owner, open_descriptors(), streams, detach_process=False, prevent_core=False)
 
 

@@ -20,7 +20,8 @@ from inotifier.lifecycle.pid_file import PidFile
 from inotifier.lifecycle.plan import Handover, Plan
 from inotifier.lifecycle.readiness import Reporter
 from inotifier.lifecycle.settings_check import SettingsCheck
-from inotifier.lifecycle.status import Status, StatusFile, describe
+from inotifier.lifecycle.status import describe
+from inotifier.lifecycle.status_file import Status, StatusFile
 from inotifier.service import Service
 from inotifier.state import State
 from inotifier.watches import load

@@ -26,7 +26,8 @@ from inotifier.lifecycle.plan import (
 from inotifier.lifecycle.process import Process
 from inotifier.lifecycle.readiness import PipeReporter, Reporter, Waiting
 from inotifier.lifecycle.settings_check import SettingsCheck
-from inotifier.lifecycle.status import StatusFile, describe, ensure_directory, read_status
+from inotifier.lifecycle.status import describe
+from inotifier.lifecycle.status_file import StatusFile, ensure_directory, read_status
 from inotifier.watches import Watch
 from tests.in_process import Recorder
 from tests.waiting import wait_for

@@ -13,8 +13,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from inotifier.conf import conf
 from inotifier.exceptions import InotifierError, NotPermitted
-from inotifier.lifecycle.detach import ensure_streams
 from inotifier.lifecycle.plan import Plan, make_plan
+from inotifier.lifecycle.streams import ensure_streams
 
 _NOT_PERMITTED = 4  # LSB: the user had insufficient privilege
 

@@ -9,7 +9,7 @@ from django.core.management.base import CommandParser
 
 from inotifier.events import printable
 from inotifier.lifecycle import control
-from inotifier.lifecycle.status import Status
+from inotifier.lifecycle.status_file import Status
 from inotifier.management.commands._command import InotifierCommand
 
 NOT_RUNNING = 3  # LSB: program is not running

@@ -5,6 +5,13 @@ import pytest
 from tests.redis_server import RedisServer, need_redis
 
 
+@pytest.fixture(autouse=True)
+def _own_thread_consumes(django_db_blocker):
+    """Let a consumer in this thread look after the connections that other tests have opened."""
+    with django_db_blocker.unblock():
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared_server():
     need_redis()

@@ -1,0 +1,65 @@
+"""What a consumer reads from: the contract over streams and lists."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(eq=False)
+class Item:
+    """A message that this consumer has in hand.
+
+    Attributes:
+        key: what the queue knows it by.
+        data: what was sent; None if the message has none.
+        deliveries: how often its delivery has begun, this time included.
+        is_noted: whether the server knows that number.
+    """
+
+    key: bytes
+    data: bytes | None
+    deliveries: int = 1
+    is_noted: bool = True
+
+
+class Queue(Protocol):
+    """Where messages come from. What is in hand stays there until it is acknowledged or buried.
+
+    Every method may raise what redis-py raises.
+
+    Attributes:
+        key: of the stream or list.
+        consumer: the name of this consumer.
+    """
+
+    key: str
+    consumer: str
+
+    def open(self) -> None:
+        """Make what is missing at the server."""
+
+    def read(self, count: int, block: float) -> Sequence[Item]:
+        """Return at most `count` new messages; wait `block` seconds for the first."""
+
+    def take_over(self, in_hand: Collection[Item], count: int) -> Sequence[Item]:
+        """Return what a dead consumer left, and what this one has besides `in_hand`.
+
+        Of these, `deliveries` does not count the one that is to come.
+        """
+
+    def note(self, item: Item) -> bool:
+        """Write down how often its delivery has begun; False if others have ended it meanwhile."""
+
+    def keep(self, in_hand: Collection[Item]) -> None:
+        """Tell the others that this consumer is alive and has these in hand."""
+
+    def acknowledge(self, items: Collection[Item]) -> None:
+        """Let go of messages that are delivered."""
+
+    def bury(self, item: Item, error: str) -> None:
+        """Move a message to the dead ones."""
+
+    def describe(self) -> dict[str, Any]:
+        """Return how many messages wait for a consumer, are in hands, and are dead."""

@@ -1,0 +1,117 @@
+"""From the settings and the options of a command to a consumer."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from inotifier.bridge.connection import connect, described, explained, is_outage
+from inotifier.bridge.consumer import Consumer
+from inotifier.bridge.delivery import read_any, read_event
+from inotifier.bridge.lists import RedisList
+from inotifier.bridge.queue import Queue
+from inotifier.bridge.stream import Stream
+from inotifier.conf import conf
+from inotifier.json_form import this_host
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What a consumer is to do.
+
+    Attributes:
+        group: name of the consumer group, which shares the work.
+        consumer: name of the consumer; no two that run may have the same.
+        count: messages to read at once.
+        block: seconds to wait for one.
+        broadcast: True for a group of this machine's own, which gets everything.
+        list: key of a list to read instead of the stream, None for the stream.
+    """
+
+    group: str = "inotifier"
+    consumer: str = field(default_factory=this_host)
+    count: int = 100
+    block: float = 1.0
+    broadcast: bool = False
+    list: str | None = None
+
+    @property
+    def group_name(self) -> str:
+        return f"{self.group}@{this_host()}" if self.broadcast else self.group
+
+    @property
+    def title(self) -> str:
+        """What it is, in words."""
+        if self.list is not None:
+            return f"the list {self.list} as {self.consumer}"
+        return f"the stream {conf.redis_stream} as {self.consumer} of the group {self.group_name}"
+
+    @property
+    def file_name(self) -> str:
+        """A part of a file name that tells it from other consumers of this project."""
+        parts = [self.consumer]
+        if self.list is not None:
+            parts += ["list", self.list]
+        elif self.group_name != Task.group:
+            parts += [self.group_name]
+        return "-".join(quote(part, safe="") for part in parts)[:150]
+
+
+def make_queue(task: Task) -> Queue:
+    """Return what `task` reads from.
+
+    Raises:
+        ConfigurationError: the settings do not say where the server is.
+    """
+    client = connect(task.block)
+    if task.list is not None:
+        return RedisList(
+            client, task.list, task.consumer, idle=conf.redis_claim_idle, maxlen=conf.redis_maxlen
+        )
+    return Stream(
+        client,
+        conf.redis_stream,
+        task.group_name,
+        task.consumer,
+        start="$" if task.broadcast else "0",
+        idle=conf.redis_claim_idle,
+        maxlen=conf.redis_maxlen,
+    )
+
+
+def make_consumer(task: Task, stopped: Callable[[], bool]) -> Consumer:
+    """Return a consumer that does `task` until `stopped` says so.
+
+    Raises:
+        ConfigurationError: a setting cannot be used.
+    """
+    read = read_event if task.list is None else read_any
+    return Consumer(
+        make_queue(task),
+        functools.partial(read, largest=conf.redis_message_size),
+        retries=conf.retries,
+        delay=conf.retry_delay,
+        idle=conf.redis_claim_idle,
+        count=task.count,
+        block=task.block,
+        stopped=stopped,
+    )
+
+
+def ask(queue: Queue) -> tuple[dict[str, Any], str]:
+    """Return what `queue` tells of itself, and why the server is away, "" if it is not.
+
+    Raises:
+        ConfigurationError: the server refuses.
+    """
+    from redis import RedisError
+
+    try:
+        return queue.describe(), ""
+    except (RedisError, OSError) as exc:
+        if not is_outage(exc):
+            raise explained(exc, queue.key) from None
+        return {}, described(exc)

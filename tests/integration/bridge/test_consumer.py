@@ -1,0 +1,498 @@
+"""A consumer of a stream, against a real server."""
+
+import json
+import logging
+import os
+import time
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from inotifier import signals
+from inotifier.bridge import RedisPublisher
+from inotifier.event_processors import AllEventsSignaler, FileReadySignaler
+from inotifier.events import IN_CREATE, Event
+from inotifier.exceptions import ConfigurationError, TryAgain
+from tests.in_process import Receiver
+from tests.integration.bridge.consuming import Clock, dead, pending, publish, stream
+from tests.waiting import wait_for
+
+
+@pytest.fixture
+def receive():
+    """Connect functions to in_create until the end of the test."""
+    connected = []
+
+    def connect(function):
+        signals.in_create.connect(function)
+        connected.append(function)
+
+    yield connect
+    for function in connected:
+        signals.in_create.disconnect(function)
+
+
+def test_every_event_becomes_its_signal_and_is_acknowledged(client):
+    events = publish(client, "a", "b", os.fsdecode(b"caf\xe9"))
+    with Receiver() as receiver:
+        stream(client).step()
+    assert receiver.names == ["in_create"] * 3
+    assert [event.id for event in receiver.events] == [event.id for event in events]
+    assert os.fsencode(receiver.pathnames[-1]) == b"/srv/caf\xe9"
+    assert {kwargs["processor"] for _, kwargs in receiver.calls} == {None}
+    assert pending(client) == 0
+
+
+def test_the_sender_is_the_class_that_published(client):
+    for path in (
+        "inotifier.event_processors.FileReadySignaler",
+        "inotifier.bridge.RedisPublisher",
+        "not_imported.anywhere.Class",
+        "antigravity.Class",
+        "os.path",
+        None,
+    ):
+        publish(client, "a", processor=path)
+    with Receiver("in_create") as receiver:
+        stream(client).step()
+    assert [kwargs["sender"] for _, kwargs in receiver.calls] == [
+        FileReadySignaler,
+        *[RedisPublisher] * 5,
+    ]
+
+
+def test_a_signal_of_the_publishers_choice_is_sent(client):
+    publish(client, "a", signal="file_ready")
+    with Receiver("file_ready", "in_create") as receiver:
+        stream(client).step()
+    assert receiver.names == ["file_ready"]
+
+
+def test_what_was_published_before_the_first_consumer_is_delivered(client):
+    publish(client, "a")
+    with Receiver("in_create") as receiver:
+        stream(client).step()
+    assert len(receiver.names) == 1
+
+
+def test_consumers_of_a_group_share_the_work(client):
+    publish(client, *map(str, range(100)))
+    one, two = (stream(client, name, count=10) for name in ("one", "two"))
+    with Receiver("in_create") as receiver:
+        for _ in range(5):
+            one.step()
+            two.step()
+    assert sorted(event.name for event in receiver.events) == sorted(map(str, range(100)))
+    assert one.counters.delivered == two.counters.delivered == 50
+
+
+def test_a_double_is_dropped(client):
+    [event] = publish(client, "a")
+    publish(client, "b", id=event.id)
+    consumer = stream(client)
+    with Receiver("in_create") as receiver:
+        consumer.step()
+    assert [event.name for event in receiver.events] == ["a"]
+    assert consumer.counters.doubles == 1
+    assert pending(client) == 0
+
+
+# Failures.
+
+
+def test_an_event_whose_receiver_raises_comes_again_and_others_are_not_held_up(client, receive):
+    names = []
+
+    def flaky(event, **kwargs):
+        names.append(event.name)
+        if event.name == "a" and names.count("a") < 3:
+            raise ValueError("not yet")
+
+    receive(flaky)
+    publish(client, "a", "b")
+    clock = Clock()
+    consumer = stream(client, clock=clock)
+    consumer.step()
+    assert names == ["a", "b"]
+    assert pending(client) == 1
+    clock.now += 1.1
+    consumer.step()
+    clock.now += 1.5
+    consumer.step()
+    assert names == ["a", "b", "a"]
+    clock.now += 1
+    consumer.step()
+    assert names == ["a", "b", "a", "a"]
+    assert pending(client) == 0
+    assert consumer.counters.retried == 2
+    assert consumer.in_hand == 0
+
+
+def test_receivers_that_succeeded_are_not_called_again(client, receive):
+    calls = []
+
+    def good(**kwargs):
+        calls.append("good")
+
+    def bad(**kwargs):
+        calls.append("bad")
+        if calls.count("bad") == 1:
+            raise ValueError
+
+    receive(good)
+    receive(bad)
+    publish(client, "a")
+    clock = Clock()
+    consumer = stream(client, clock=clock)
+    consumer.step()
+    clock.now += 2
+    consumer.step()
+    assert calls == ["good", "bad", "bad"]
+
+
+def test_the_server_counts_the_deliveries(client, receive):
+    def bad(**kwargs):
+        raise ValueError
+
+    receive(bad)
+    publish(client, "a")
+    clock = Clock()
+    consumer = stream(client, clock=clock, retries=10, delay=0.0)
+    for expected in (1, 2, 3):
+        consumer.step()
+        [[_, _, _, counted]] = client.execute_command(
+            "XPENDING", "inotifier", "inotifier", "-", "+", 9
+        )
+        assert counted == expected
+        clock.now += 1
+
+
+def test_after_its_last_try_a_message_is_dead_and_delivery_failed_is_sent(client, receive, caplog):
+    failed = []
+
+    def bad(**kwargs):
+        raise ValueError("never")
+
+    def on_failure(sender, event, processor, exception, **kwargs):
+        failed.append((sender, event.name, processor, exception))
+
+    receive(bad)
+    signals.delivery_failed.connect(on_failure)
+    publish(client, "a", processor="inotifier.event_processors.AllEventsSignaler")
+    clock = Clock()
+    consumer = stream(client, clock=clock)
+    for _ in range(10):
+        consumer.step()
+        clock.now += 10
+    signals.delivery_failed.disconnect(on_failure)
+    [[sender, name, processor, exception]] = failed
+    assert (sender, name, processor) == (AllEventsSignaler, "a", None)
+    assert "ValueError('never')" in str(exception)
+    [grave] = dead(client)
+    assert b"never" in grave[b"error"]
+    assert json.loads(grave[b"event"])["name"] == "a"
+    assert grave[b"deliveries"] == b"3"
+    assert pending(client) == 0
+    assert consumer.counters.failed == 1
+    assert caplog.text.count("bad failed on IN_CREATE of '/srv/a', again in") == 2
+    assert caplog.text.count("which is given up") == 1
+
+
+@pytest.mark.parametrize("exc", [SystemExit(1), KeyboardInterrupt(), RecursionError()], ids=repr)
+def test_whatever_a_receiver_raises_the_others_go_on(client, receive, exc):
+    names = []
+
+    def bad(event, **kwargs):
+        names.append(event.name)
+        if event.name == "a":
+            raise exc
+
+    receive(bad)
+    publish(client, "a", "b")
+    stream(client, retries=0).step()
+    assert names == ["a", "b"]
+    assert len(dead(client)) == 1
+
+
+def test_a_receiver_that_asks_to_be_called_again_has_not_failed(client, receive):
+    calls = []
+
+    def waits(**kwargs):
+        calls.append(1)
+        if len(calls) < 6:
+            raise TryAgain(5)
+
+    receive(waits)
+    publish(client, "a")
+    clock = Clock()
+    consumer = stream(client, clock=clock)
+    for _ in range(6):
+        consumer.step()
+        clock.now += 5.1
+    assert len(calls) == 6
+    assert dead(client) == []
+    assert pending(client) == 0
+    assert consumer.counters.retried == 0
+
+
+def test_a_receiver_that_forks_and_comes_back_leaves_no_second_consumer(client, receive, tmp_path):
+    def forks(**kwargs):
+        pid = os.fork()
+        if pid:
+            os.waitpid(pid, 0)
+        with (tmp_path / "calls").open("a") as file:
+            file.write(f"{os.getpid()}\n")
+
+    receive(forks)
+    publish(client, "a", "b")
+    stream(client).step()
+    assert len((tmp_path / "calls").read_text().splitlines()) == 4
+
+
+# What others left.
+
+
+def test_a_consumer_that_comes_back_begins_with_what_it_had(client):
+    publish(client, "a", "b")
+    stream(client).queue.open()
+    assert len(stream(client).queue.read(10, 0.0)) == 2  # and then it died
+    publish(client, "c")
+    consumer = stream(client)
+    with Receiver("in_create") as receiver:
+        consumer.step()
+    assert [event.name for event in receiver.events] == ["a", "b", "c"]
+    assert consumer.counters.taken_over == 2
+    assert pending(client) == 0
+
+
+def test_what_a_dead_consumer_left_is_taken_over_after_a_time(client):
+    publish(client, "a")
+    other = stream(client, "dead", idle=0.3)
+    other.queue.open()
+    other.queue.read(10, 0.0)
+    consumer = stream(client, "alive", idle=0.3)
+    with Receiver("in_create") as receiver:
+        consumer.step()
+        assert receiver.names == []
+        wait_for(lambda: consumer.step() or receiver.names, 5)
+    assert pending(client) == 0
+
+
+def test_what_a_living_consumer_has_is_left_to_it(client, receive):
+    def waits(**kwargs):
+        raise TryAgain(3600)
+
+    receive(waits)
+    publish(client, "a")
+    stop = []
+    one = stream(client, "one", idle=0.4, stopped=lambda: stop)
+    two = stream(client, "two", idle=0.4)
+    begun = time.monotonic()
+
+    def both():
+        two.step()
+        if time.monotonic() - begun > 1.5:
+            stop.append(True)
+
+    one.run(both)
+    assert one.in_hand == 1
+    assert two.counters.taken_over == 0
+
+
+def test_a_message_that_ends_its_consumers_is_dead_after_a_while(client):
+    publish(client, "a")
+    for number in range(3):
+        consumer = stream(client, "unlucky")
+        consumer.queue.open()
+        if number == 0:
+            consumer.queue.read(10, 0.0)
+            continue
+        [item] = consumer.queue.take_over((), 10)
+        item.deliveries += 1
+        consumer.queue.note(item)  # and then it died
+    consumer = stream(client, "unlucky")
+    with Receiver("in_create") as receiver:
+        consumer.step()
+    assert receiver.names == []
+    [grave] = dead(client)
+    assert grave[b"error"] == b"its consumers have ended while they had it"
+    assert consumer.counters.failed == 1
+
+
+def test_what_only_waited_for_its_turn_is_not_taken_for_what_ends_consumers(client):
+    publish(client, *map(str, range(10)))
+    for _ in range(10):
+        consumer = stream(client, "unlucky", retries=0)
+        consumer.queue.open()
+        consumer.queue.read(10, 0.0)
+    with Receiver("in_create") as receiver:
+        stream(client, "unlucky", retries=0).step()
+    assert len(receiver.names) == 10
+    assert dead(client) == []
+
+
+def test_what_was_trimmed_meanwhile_is_let_go(client):
+    publish(client, "a", "b")
+    consumer = stream(client)
+    consumer.queue.open()
+    consumer.queue.read(10, 0.0)
+    client.xtrim("inotifier", maxlen=1, approximate=False)
+    with Receiver("in_create") as receiver:
+        stream(client).step()
+    assert [event.name for event in receiver.events] == ["b"]
+    assert pending(client) == 0
+
+
+def test_it_ends_after_the_message_at_hand(client, receive):
+    calls = []
+
+    def count(**kwargs):
+        calls.append(1)
+
+    receive(count)
+    publish(client, *map(str, range(10)))
+    stream(client, stopped=lambda: len(calls) >= 3).run()
+    assert len(calls) == 3
+    assert pending(client) == 7
+    stream(client).step()
+    assert len(calls) == 10
+
+
+# The server.
+
+
+def test_a_server_that_goes_and_comes_back_loses_nothing(own_server, receive, caplog):
+    client = own_server.client()
+    consumer = stream(client)
+    names = []
+
+    def got(event, **kwargs):
+        names.append(event.name)
+        if event.name == "5":
+            own_server.kill()
+
+    receive(got)
+    publish(client, *map(str, range(10)))
+    consumer.step()
+    consumer.step()
+    own_server.start()
+    wait_for(lambda: consumer.step() or (not consumer.outage.lasts and not consumer.in_hand), 20)
+    assert names == list(map(str, range(10)))
+    assert pending(client) == 0
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 2
+    assert "is away, messages wait to be consumed" in lines[0]
+    assert "is back after" in lines[1]
+    client.close()
+
+
+def test_a_server_that_was_emptied_is_used_anew(client, caplog):
+    consumer = stream(client)
+    consumer.step()
+    client.flushall()
+    publish(client, "a")
+    with Receiver("in_create") as receiver:
+        wait_for(lambda: consumer.step() or receiver.names, 5)
+    assert "is made anew" in caplog.text
+
+
+def test_a_key_that_is_no_stream_ends_it_with_what_to_do(client):
+    client.set("inotifier", "x")
+    with pytest.raises(ConfigurationError, match="name another key, or remove that one"):
+        stream(client).step()
+
+
+def test_lag_and_pending_are_told(client, receive):
+    def waits(**kwargs):
+        raise TryAgain(3600)
+
+    receive(waits)
+    publish(client, "a", "b", "c")
+    consumer = stream(client, count=2)
+    consumer.step()
+    found = consumer.queue.describe()
+    assert (found["lag"], found["pending"], found["dead"]) == (1, 2, 0)
+    assert [one["name"] for one in found["consumers"]] == ["one"]
+    told = consumer.describe()
+    assert (told["in_hand"], told["waiting"], told["away"]) == (2, 2, "")
+    json.dumps([found, told])
+
+
+# Messages of strangers.
+
+BAD = {
+    "no JSON": b"\xff{",
+    "nested": b"[" * 50_000,
+    "too large": b'"' + b"x" * 200_000 + b'"',
+    "another version": b'{"v": 2, "id": "a", "mask": 256, "path": "/"}',
+    "no such signal": b'{"v": 1, "id": "a", "mask": 256, "path": "/", "signal": "wraps"}',
+    "a signal of another kind": b'{"v": 1, "id": "a", "mask": 8, "path": "", "signal": '
+    b'"delivery_failed"}',
+    "wrong type": b'{"v": 1, "id": "a", "mask": "IN_CREATE", "path": "/"}',
+    "a list": b"[]",
+}
+
+
+@pytest.mark.parametrize("data", BAD.values(), ids=BAD)
+def test_what_cannot_be_read_is_dead_at_once_and_the_others_go_on(client, caplog, data):
+    client.xadd("inotifier", {"event": data})
+    publish(client, "a")
+    consumer = stream(client)
+    with Receiver() as receiver:
+        consumer.step()
+    assert receiver.names == ["in_create"]
+    [grave] = dead(client)
+    assert grave[b"event"] == data
+    assert grave[b"error"]
+    assert pending(client) == 0
+    [line] = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert "is moved to the dead ones" in line.getMessage()
+    assert len(line.getMessage()) < 400
+
+
+def test_a_message_without_the_field_is_dead(client):
+    client.xadd("inotifier", {"something": "else"})
+    stream(client).step()
+    assert dead(client)[0][b"error"] == b"it has no field 'event'"
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+)
+shapes = st.fixed_dictionaries(
+    {"v": st.just(1) | values, "id": st.text() | values, "mask": st.integers() | values},
+    optional={
+        "path": st.text() | values,
+        "name": st.text() | values,
+        "signal": st.sampled_from(sorted(vars(signals))) | values,
+        "processor": st.sampled_from(["os.system", "builtins.int", "x"]) | values,
+        "timestamp": st.floats() | values,
+        "src_pathname": st.text() | values,
+    },
+)
+
+
+@hypothesis_settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary() | shapes.map(lambda shape: json.dumps(shape).encode()))
+def test_no_message_stops_the_loop(client, data):
+    client.flushall()
+    client.xadd("inotifier", {"event": data})
+    [event] = publish(client, "a")
+    consumer = stream(client, retries=0)
+    with Receiver("in_create") as receiver:
+        consumer.step()
+    assert event.id in [event.id for event in receiver.events]
+    assert pending(client) == 0
+    assert consumer.counters.delivered + consumer.counters.unreadable == 2
+
+
+def test_an_event_is_the_same_after_the_way_over_the_stream(client):
+    event = Event(mask=IN_CREATE, path="/srv", name="x", cookie=3, synthetic="startup")
+    client.xadd("inotifier", {"event": event.to_json()})
+    with Receiver("in_create") as receiver:
+        stream(client).step()
+    [again] = receiver.events
+    assert again.to_json() == event.to_json()
