@@ -1,4 +1,5 @@
 # make run    try it: the example project's daemon, in the foreground
+# make run-redis  the same with a Redis server and a second process that handles the files
 # make test   all tests; from Python 3.12 on with coverage
 # make chaos  no file is missed while the daemon is killed again and again, for 20 seeds; less:
 #             make chaos CHAOS_ARGS="--seed 7 --seeds 1 --files 2000 --seconds 10"
@@ -23,12 +24,16 @@ bin := $(VENV)/bin
 install = $(bin)/python -m pip install --quiet --disable-pip-version-check
 django = $(if $(DJANGO),'$(DJANGO)')
 
-.PHONY: run test test-with-coverage chaos lint bench build clean
+.PHONY: run run-redis test test-with-coverage chaos lint bench build clean
 
 # exec: no shell stands between make and the daemon when Ctrl+C comes.
 run: $(VENV)/.run
 	@$(bin)/python example_project/manage.py migrate --verbosity 0
 	@exec $(bin)/python example_project/manage.py inotifier_start --foreground
+
+run-redis: $(VENV)/.run-redis
+	@$(bin)/python example_project/manage.py migrate --verbosity 0
+	@exec $(bin)/python example_project/run_redis.py
 
 # Without coverage in Python 3.11: there a thread that starts while another one gets its trace
 # function may die (issue 98257 of CPython).
@@ -74,6 +79,10 @@ clean:
 # A stamp inside the environment says what is installed: the second call has nothing to do.
 $(VENV)/.run: pyproject.toml | $(VENV)/pyvenv.cfg
 	$(install) --editable . $(django)
+	@touch $@
+
+$(VENV)/.run-redis: pyproject.toml | $(VENV)/pyvenv.cfg
+	$(install) --editable '.[redis]' $(django)
 	@touch $@
 
 $(VENV)/.test: pyproject.toml | $(VENV)/pyvenv.cfg

@@ -7,15 +7,17 @@ from pathlib import Path
 
 from django.dispatch import receiver
 
+from inotifier.bridge import RedisPublisher
 from inotifier.event_processors import CreateViaChunksSignaler
 from inotifier.events import printable
-from inotifier.signals import file_ready, in_create
+from inotifier.signals import file_ready, in_close_write, in_create, in_moved_to
 from intake.models import Arrival
 
 logger = logging.getLogger(__name__)
 
 
 @receiver(file_ready)
+@receiver([in_close_write, in_moved_to], sender=RedisPublisher)  # in the consumer, with Redis
 def record_arrival(event, **kwargs):
     """Keep a row for each file in incoming/."""
     name = printable(event.name)  # whatever bytes it holds, a database and a log take this

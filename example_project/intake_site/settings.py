@@ -103,3 +103,13 @@ INOTIFIER_WATCH_PATHS = [
         name="uploads",
     ),
 ]
+
+# With Redis (`make run-redis`), the daemon only publishes what comes into incoming/, and another
+# process, `manage.py inotifier_consume`, makes the rows.
+INOTIFIER_REDIS_URL = os.environ.get("INTAKE_REDIS_URL")
+if INOTIFIER_REDIS_URL:
+    INOTIFIER_WATCH_PATHS[0] = {
+        "path": BASE_DIR / "incoming",
+        "events": ["IN_CLOSE_WRITE", "IN_MOVED_TO"],
+        "processor": "inotifier.bridge.RedisPublisher",
+    }
