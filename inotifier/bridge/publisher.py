@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from typing import Any
 
 from inotifier import signals
 from inotifier.bridge.connection import Outage, configured_url, connect, explained, is_outage
+from inotifier.bridge.pipeline import Pipeline, Publication, add
 from inotifier.conf import conf
 from inotifier.events import Event
 from inotifier.exceptions import TryAgain
-
-logger = logging.getLogger(__name__)
-
-FIELD = "event"
-"""The field of a message in a stream that holds the event as JSON."""
+from inotifier.later import Deferring
 
 _SHORTEST_WAIT = 0.01
 
 
-class RedisPublisher:
+class RedisPublisher(Deferring):
     """A processor that adds every event to the stream INOTIFIER_REDIS_STREAM.
 
-    While the server is away, or refuses, the event waits and is tried again; it keeps its id.
+    An event is done with when the server has it. While the server is away, or refuses, events wait;
+    what is sent again keeps its id.
 
     Raises:
         ConfigurationError: the settings do not say where the server is.
@@ -31,9 +28,11 @@ class RedisPublisher:
 
     def __init__(self) -> None:
         configured_url()
+        self._name = dotted(type(self))
         self._lock = threading.Lock()
         self._client: Any = None
         self._outage = Outage("events wait to be published")
+        self._pipeline = Pipeline(self._outage)
 
     def prepare(self, entry_path: str) -> None:
         """See at the start that the server takes what will be published; it may be away yet.
@@ -50,11 +49,11 @@ class RedisPublisher:
                 raise explained(exc, conf.redis_stream) from None
             self._outage.note(exc)
 
-    def __call__(self, event: Event) -> None:
-        self._publish(event.to_json(processor=dotted(type(self))))
+    def defer(self, event: Event) -> Publication:
+        return Publication(self._pipeline, event.to_json(processor=self._name))
 
     def forward(self, *, signal: object, sender: type, event: Event, **kwargs: Any) -> None:
-        """Add the event of a signal to the stream: connect it as a receiver.
+        """Add the event of a signal to the stream, at once: connect it as a receiver.
 
         What came from a stream is left alone, so that a process that consumes may connect it too.
         """
@@ -62,7 +61,8 @@ class RedisPublisher:
             self._publish(event.to_json(signal=_name_of(signal), processor=dotted(sender)))
 
     def close(self) -> None:
-        """Close the connection; the next event opens another one."""
+        """Close the connections; the next event opens another one."""
+        self._pipeline.close()
         with self._lock:
             client, self._client = self._client, None
         if client is not None:
@@ -74,7 +74,9 @@ class RedisPublisher:
         if wait := self._outage.wait():
             raise TryAgain(wait)
         try:
-            add(self._connected(), text)
+            [answer] = add(self._connected(), [text])
+            if isinstance(answer, Exception):
+                raise answer
         except (RedisError, OSError) as exc:
             reason = exc if is_outage(exc) else explained(exc, conf.redis_stream)
             raise TryAgain(max(self._outage.note(reason), _SHORTEST_WAIT)) from None
@@ -85,13 +87,6 @@ class RedisPublisher:
             if self._client is None:
                 self._client = connect()
             return self._client
-
-
-def add(client: Any, text: str) -> None:
-    """Add an event in its JSON form to the stream: `client` is a client or a pipeline."""
-    client.execute_command(
-        "XADD", conf.redis_stream, "MAXLEN", "~", conf.redis_maxlen, "*", FIELD, text
-    )
 
 
 def dotted(cls: type) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from inotifier.bridge.publisher import FIELD
+from inotifier.bridge.pipeline import FIELD
 from inotifier.bridge.queue import Item
 
 _KEEP_AT_ONCE = 1000

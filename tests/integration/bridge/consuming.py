@@ -8,7 +8,7 @@ from typing import Any
 from inotifier.bridge.consumer import Consumer
 from inotifier.bridge.delivery import read_any, read_event
 from inotifier.bridge.lists import RedisList
-from inotifier.bridge.publisher import add
+from inotifier.bridge.pipeline import add
 from inotifier.bridge.stream import Stream
 from inotifier.events import IN_CREATE, Event
 
@@ -27,8 +27,7 @@ class Clock:
 def publish(client: Any, *names: str, **fields: Any) -> list[Event]:
     """Add an event of each name to the stream, and return the events."""
     events = [Event(mask=IN_CREATE, path="/srv", name=name) for name in names]
-    for event in events:
-        add(client, json.dumps({**json.loads(event.to_json()), **fields}))
+    add(client, [json.dumps({**json.loads(event.to_json()), **fields}) for event in events])
     return events
 
 

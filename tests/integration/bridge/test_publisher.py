@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import threading
 
 import pytest
 
@@ -31,10 +32,15 @@ def event_of(name="a", mask=IN_CREATE):
     return Event(mask=mask, path="/srv", name=name)
 
 
+def publish(publisher, *events):
+    """Publish events, and wait until the server has them."""
+    laters = [publisher(event) for event in events]
+    wait_for(lambda: all(later.has_ended for later in laters))
+
+
 def test_every_event_is_added_in_its_order(publisher, client):
-    events = [event_of(str(number)) for number in range(100)]
-    for event in events:
-        publisher(event)
+    events = [event_of(str(number)) for number in range(2000)]
+    publish(publisher, *events)
     found = messages(client)
     assert [message["id"] for message in found] == [event.id for event in events]
     assert {message["processor"] for message in found} == {"inotifier.bridge.RedisPublisher"}
@@ -44,8 +50,7 @@ def test_every_event_is_added_in_its_order(publisher, client):
 def test_the_settings_name_the_stream_and_how_much_it_keeps(publisher, client, settings):
     settings.INOTIFIER_REDIS_STREAM = "files"
     settings.INOTIFIER_REDIS_MAXLEN = 500
-    for number in range(2000):
-        publisher(event_of(str(number)))
+    publish(publisher, *(event_of(str(number)) for number in range(2000)))
     assert 500 <= client.xlen("files") < 1000
     assert messages(client, "files")[-1]["name"] == "1999"
 
@@ -55,7 +60,7 @@ def test_an_entry_of_the_daemon_publishes(server, client, watching, tmp_path):
     name = os.fsdecode(b"caf\xe9")
     (tmp_path / name).touch()
     running.sync()
-    [message] = messages(client)
+    [message] = wait_for(lambda: messages(client))
     assert os.fsencode(message["name"]) == b"caf\xe9"
     assert message["watch"] == str(tmp_path)
     running.handlers[0].entry.processor.close()
@@ -80,18 +85,16 @@ def test_what_came_from_a_stream_is_not_forwarded(publisher, client):
 # The server is away.
 
 
-def test_an_event_waits_while_the_server_is_away_and_the_log_tells_once(own_server, caplog):
+def test_events_wait_while_the_server_is_away_and_the_log_tells_once(own_server, caplog):
     publisher = RedisPublisher()
-    publisher(event_of("before"))
+    publish(publisher, event_of("before"))
     own_server.kill()
-    events = [event_of(str(number)) for number in range(10)]
-    for event in events:
-        with pytest.raises(TryAgain) as caught:
-            publisher(event)
-        assert 0 < caught.value.after <= 15
+    events = [event_of(str(number)) for number in range(1000)]
+    laters = [publisher(event) for event in events]
+    wait_for(lambda: laters[0].due is not None)
+    assert not any(later.has_ended for later in laters)
     own_server.start()
-    for event in events:
-        wait_for(lambda event=event: published(publisher, event))
+    wait_for(lambda: all(later.has_ended for later in laters))
     client = own_server.client()
     assert [m["id"] for m in messages(client)][1:] == [event.id for event in events]
     lines = [record.getMessage() for record in caplog.records]
@@ -101,23 +104,69 @@ def test_an_event_waits_while_the_server_is_away_and_the_log_tells_once(own_serv
     publisher.close()
 
 
-def published(publisher, event):
-    try:
-        publisher(event)
-    except TryAgain:
-        return False
-    return True
+def test_a_server_killed_in_the_middle_of_a_burst_loses_nothing(own_server):
+    publisher = RedisPublisher()
+    events = [event_of(str(number)) for number in range(20_000)]
+    laters = []
+    for number, event in enumerate(events):
+        laters.append(publisher(event))
+        if number % 6000 == 5999:
+            own_server.kill()
+            own_server.start()
+    wait_for(lambda: all(later.has_ended for later in laters), 60)
+    ids = [message["id"] for message in messages(own_server.client())]
+    assert list(dict.fromkeys(ids)) == [event.id for event in events]  # doubles aside, in order
+    assert len(ids) - len(events) <= 3 * 500
+    publisher.close()
 
 
 def test_nothing_is_asked_of_the_server_before_the_time_has_come(settings, monkeypatch):
     need_redis()
     settings.INOTIFIER_REDIS_URL = "unix:///nowhere"
     publisher = RedisPublisher()
+    forward = {"signal": signals.in_create, "sender": AllEventsSignaler, "processor": print}
+    with pytest.raises(TryAgain) as caught:
+        publisher.forward(event=event_of(), **forward)
+    assert 0 < caught.value.after <= 15
+    monkeypatch.setattr(publisher, "_client", None)
+    monkeypatch.setattr("inotifier.bridge.publisher.connect", None)
     with pytest.raises(TryAgain):
-        publisher(event_of())
-    monkeypatch.setattr(publisher, "_client", None)  # the next command would fail
-    with pytest.raises(TryAgain):
-        publisher(event_of())
+        publisher.forward(event=event_of(), **forward)
+
+
+def test_what_is_abandoned_is_not_sent(own_server):
+    publisher = RedisPublisher()
+    own_server.stop()
+    later = publisher(event_of())
+    wait_for(lambda: later.due is not None)
+    later.abandon()
+    own_server.start()
+    last = publisher(event_of("last"))
+    wait_for(lambda: last.has_ended)
+    assert not later.has_ended
+    assert [message["name"] for message in messages(own_server.client())] == ["last"]
+    publisher.close()
+
+
+def test_the_thread_ends_when_it_rests_and_comes_back(publisher, client, monkeypatch):
+    monkeypatch.setattr("inotifier.bridge.pipeline._REST", 0.05)
+    for number in range(3):
+        publish(publisher, event_of(str(number)))
+        wait_for(lambda: "inotifier-publisher" not in [t.name for t in threading.enumerate()])
+    assert len(messages(client)) == 3
+
+
+def test_many_threads_may_publish(publisher, client):
+    def some():
+        for number in range(500):
+            publisher(event_of(str(number)))
+
+    threads = [threading.Thread(target=some) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    wait_for(lambda: client.xlen("inotifier") == 2000)
 
 
 @pytest.mark.parametrize(
@@ -135,12 +184,13 @@ def test_nothing_is_asked_of_the_server_before_the_time_has_come(settings, monke
 def test_a_server_that_cannot_write_now_is_away(publisher, client, caplog, break_it, mend_it):
     client.execute_command(*break_it)
     try:
-        event = event_of()
-        with pytest.raises(TryAgain):
-            publisher(event)
+        later = publisher(event_of())
+        wait_for(lambda: later.due is not None)
+        assert not later.has_ended
     finally:
         client.execute_command(*mend_it)
-    wait_for(lambda: published(publisher, event))
+    wait_for(lambda: later.has_ended)
+    wait_for(lambda: len(caplog.records) == 2)
     assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
 
 
@@ -151,12 +201,12 @@ def test_a_server_that_cannot_write_to_its_disk_is_away(caplog, settings):
         client = server.client()
         publisher = RedisPublisher()
         (server.socket.parent / "dump").mkdir()
-        publisher(event_of("first"))
+        publish(publisher, event_of("first"))
         client.bgsave()
         wait_for(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err", 10)
-        with pytest.raises(TryAgain):
-            publisher(event_of())
-        assert "MISCONF" in caplog.text
+        later = publisher(event_of())
+        wait_for(lambda: "MISCONF" in caplog.text)
+        assert not later.has_ended
         publisher.close()
         server.kill()  # in peace, it would want to save
 
@@ -174,13 +224,12 @@ def test_a_server_that_loads_its_data_is_away(settings, caplog):
 def test_a_server_that_does_not_answer_is_away(own_server, monkeypatch):
     monkeypatch.setattr("inotifier.bridge.connection._TIMEOUT", 0.2)
     publisher = RedisPublisher()
-    publisher(event_of("before"))
+    publish(publisher, event_of("before"))
     own_server.freeze()
-    event = event_of()
-    with pytest.raises(TryAgain):
-        publisher(event)
+    later = publisher(event_of())
+    wait_for(lambda: later.due is not None)
     own_server.thaw()
-    wait_for(lambda: published(publisher, event))
+    wait_for(lambda: later.has_ended)
     publisher.close()
 
 
@@ -195,10 +244,10 @@ def test_a_wrong_password_is_told_at_the_start_and_never_shown(settings, caplog)
         with pytest.raises(ConfigurationError) as caught:
             publisher.prepare("/srv")
         assert "put the right user and password into INOTIFIER_REDIS_URL" in str(caught.value)
-        with pytest.raises(TryAgain) as again:
-            publisher(event_of())
-        assert "put the right user and password" in caplog.text
-        shown = f"{caught.value}{again.value}{caplog.text}"
+        later = publisher(event_of())
+        wait_for(lambda: "put the right user and password" in caplog.text)
+        assert not later.has_ended
+        shown = f"{caught.value}{caplog.text}"
         assert "the-secret-one" not in shown
         publisher.close()
         settings.INOTIFIER_REDIS_URL = server.url
