@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks import (
     arrivals,
+    bridge,
     cost,
     filters,
     latency,
@@ -39,6 +40,7 @@ BENCHMARKS = {
         recovery,
         polling,
         tasks,
+        bridge,
     )
 }
 
