@@ -22,6 +22,7 @@ PEERS = (
     "asyncinotify",
     "pyinotifyd",
     "Django",
+    "redis",
 )
 
 

@@ -166,18 +166,7 @@ class Consumer:
                 self._looked = self._clock()
                 return
             self.counters.taken_over += len(items)
-            self._deliver([item for item in items if not self._has_ended_consumers(item)])
-
-    def _has_ended_consumers(self, item: Item) -> bool:
-        """Bury a message whose delivery has begun too often without an end."""
-        # What was read at once counts as begun once, whether it has or not.
-        if item.deliveries > max(1, self._retries):
-            self.counters.failed += 1
-            self._bury(item, "its consumers have ended while they had it")
-            return True
-        item.deliveries += 1
-        item.is_noted = False
-        return False
+            self._deliver(items)
 
     def _received(self, items: Sequence[Item]) -> Sequence[Item]:
         self._in_hand.update(items)
@@ -216,11 +205,8 @@ class Consumer:
                 self._wait_with(item, 0.0)
 
     def _deliver_one(self, item: Item) -> None:
-        if not item.is_noted:
-            if not self.queue.note(item):
-                self._forget(item)
-                return
-            item.is_noted = True
+        if not item.begins and not self._begin(item):
+            return
         try:
             incoming = self._incoming.get(item) or self._read(item.data)
         except UnreadableMessage as exc:
@@ -231,10 +217,12 @@ class Consumer:
             self.counters.doubles += 1
             self._finish(item)
             return
+        item.begins = False
         try:
             guarded(incoming.deliver)
         except TryAgain as exc:
             self._incoming[item] = incoming
+            item.begins = True  # the same one
             self._wait_with(item, exc.after)
         except BaseException as exc:  # sys.exit() too: it must not harm the other messages
             self._failed(item, incoming, exc)
@@ -244,6 +232,20 @@ class Consumer:
             if incoming.id:
                 self._seen.add(incoming.id)
             self._finish(item)
+
+    def _begin(self, item: Item) -> bool:
+        """Note that a further delivery begins; False if there is to be none."""
+        # What was read at once counts as begun once, whether it has or not.
+        if item.deliveries > max(1, self._retries):
+            self._bury(item, "its consumers have ended while they had it")
+            self.counters.failed += 1
+            return False
+        if not self.queue.note(item, item.deliveries + 1):
+            self._forget(item)
+            return False
+        item.deliveries += 1
+        item.begins = True
+        return True
 
     def _failed(self, item: Item, incoming: Incoming, exc: BaseException) -> None:
         refresh_connections()  # the reason may be one that broke
@@ -257,8 +259,6 @@ class Consumer:
         wait = self._delay * 2.0 ** min(item.deliveries - 1, _MOST_DOUBLINGS)
         log_failure(incoming, exc, f"again in {wait:g} s")
         self._incoming[item] = incoming
-        item.deliveries += 1
-        item.is_noted = False
         self._wait_with(item, wait)
 
     def _wait_with(self, item: Item, seconds: float) -> None:

@@ -83,7 +83,8 @@ class RedisList:
             return ()
         begun = self._client.hmget(self._counts, [_digest(data) for data in messages])
         return [
-            Item(data, data, int(number or 1)) for data, number in zip(messages, begun, strict=True)
+            Item(data, data, int(number or 1), begins=False)
+            for data, number in zip(messages, begun, strict=True)
         ]
 
     def _take_from(self, dead: bytes) -> None:
@@ -96,8 +97,8 @@ class RedisList:
     def _counts(self) -> str:
         return f"{self.key}:deliveries"
 
-    def note(self, item: Item) -> bool:
-        self._client.hset(self._counts, _digest(item.key), item.deliveries)
+    def note(self, item: Item, deliveries: int) -> bool:
+        self._client.hset(self._counts, _digest(item.key), deliveries)
         return True
 
     def keep(self, in_hand: Collection[Item]) -> None:

@@ -14,14 +14,14 @@ class Item:
     Attributes:
         key: what the queue knows it by.
         data: what was sent; None if the message has none.
-        deliveries: how often its delivery has begun, this time included.
-        is_noted: whether the server knows that number.
+        deliveries: how often its delivery has begun, as the server knows it.
+        begins: whether the one that is to come is counted already, as that of a new message is.
     """
 
     key: bytes
     data: bytes | None
     deliveries: int = 1
-    is_noted: bool = True
+    begins: bool = True
 
 
 class Queue(Protocol):
@@ -44,12 +44,9 @@ class Queue(Protocol):
         """Return at most `count` new messages; wait `block` seconds for the first."""
 
     def take_over(self, in_hand: Collection[Item], count: int) -> Sequence[Item]:
-        """Return what a dead consumer left, and what this one has besides `in_hand`.
+        """Return what a dead consumer left, and what this one has besides `in_hand`."""
 
-        Of these, `deliveries` does not count the one that is to come.
-        """
-
-    def note(self, item: Item) -> bool:
+    def note(self, item: Item, deliveries: int) -> bool:
         """Write down how often its delivery has begun; False if others have ended it meanwhile."""
 
     def keep(self, in_hand: Collection[Item]) -> None:

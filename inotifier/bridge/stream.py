@@ -104,15 +104,15 @@ class Stream:
         for (key, deliveries), found in zip(counts.items(), answers, strict=True):
             if found:
                 data = found[0][1].get(FIELD.encode())
-                items.append(Item(key, data, deliveries))
+                items.append(Item(key, data, deliveries, begins=False))
             else:
                 trimmed.append(key)
         if trimmed:  # MAXLEN was too small; there is nothing left to deliver
             self._client.xack(self.key, self.group, *trimmed)
         return items
 
-    def note(self, item: Item) -> bool:
-        return bool(self._claim([item], "RETRYCOUNT", item.deliveries))
+    def note(self, item: Item, deliveries: int) -> bool:
+        return bool(self._claim([item], "RETRYCOUNT", deliveries))
 
     def keep(self, in_hand: Collection[Item]) -> None:
         items = list(in_hand)

@@ -47,6 +47,9 @@ CONSUMERS = ("one", "two", "three")
 SHORTLY = 3.0
 """Seconds in which what was delivered is acknowledged, on a machine that is busy."""
 
+READ, SENT = 100, 500
+"""Messages that a consumer has in hand, and a publisher on their way, at once."""
+
 PATIENCE = 300.0
 
 
@@ -200,6 +203,10 @@ class BridgeChaos:
                 self._report.doubles += 1
                 if not any(earlier[0] - SHORTLY <= kill <= later[0] for kill in self._kills):
                     self._report.faults.append(f"twice without a kill: {name} {earlier} {later}")
+        report = self._report
+        in_flight = report.consumers_killed * READ + report.redis_killed * (SENT + 3 * READ)
+        if report.doubles > in_flight:
+            report.faults.append(f"{report.doubles} doubles, but at most {in_flight} in flight")
         for log in ("err", *CONSUMERS):
             path = self._project.directory / "log" / log
             text = path.read_text() if path.exists() else ""

@@ -212,6 +212,26 @@ def test_a_server_that_is_away_is_waited_for(make_project):
         project.stop()
 
 
+def test_what_could_not_be_published_before_the_stop_comes_at_the_next_start(make_project):
+    need_redis()
+    server = RedisServer()
+    project = make_project(
+        INOTIFIER_WATCH_PATHS=[("incoming", "IN_CLOSE_WRITE", PUBLISHER)],
+        INOTIFIER_REDIS_URL=server.url,
+    )
+    project.start()
+    project.drop("a")
+    wait_for(lambda: project.entry["seen"] == 1)
+    project.stop()
+    with server:
+        project.start()
+        with server.client() as client:
+            [(_, fields)] = wait_for(lambda: client.xrange("inotifier"))
+        found = json.loads(fields[b"event"])
+        assert (found["name"], found["synthetic"]) == ("a", "startup")
+        project.stop()
+
+
 def test_it_runs_where_pyinotify_is_missing(project, server):
     project.write(
         "manage.py",

@@ -310,8 +310,7 @@ def test_a_message_that_ends_its_consumers_is_dead_after_a_while(client):
             consumer.queue.read(10, 0.0)
             continue
         [item] = consumer.queue.take_over((), 10)
-        item.deliveries += 1
-        consumer.queue.note(item)  # and then it died
+        consumer.queue.note(item, item.deliveries + 1)  # and then it died
     consumer = stream(client, "unlucky")
     with Receiver("in_create") as receiver:
         consumer.step()
@@ -319,6 +318,32 @@ def test_a_message_that_ends_its_consumers_is_dead_after_a_while(client):
     [grave] = dead(client)
     assert grave[b"error"] == b"its consumers have ended while they had it"
     assert consumer.counters.failed == 1
+
+
+def test_what_is_to_be_buried_while_the_server_is_away_is_buried_later(own_server):
+    client = own_server.client()
+    publish(client, "a")
+    consumer = stream(client)
+    consumer.queue.open()
+    [item] = consumer.queue.read(10, 0.0)
+    consumer.queue.note(item, 9)
+    consumer = stream(client)
+    bury, calls = consumer.queue.bury, []
+
+    def once_in_vain(item, error):
+        calls.append(error)
+        if len(calls) == 1:
+            own_server.kill()
+        bury(item, error)
+
+    consumer.queue.bury = once_in_vain
+    consumer.step()
+    assert consumer.outage.lasts
+    own_server.start()
+    wait_for(lambda: consumer.step() or not consumer.in_hand, 20)
+    assert len(dead(client)) == 1
+    assert pending(client) == 0
+    client.close()
 
 
 def test_what_only_waited_for_its_turn_is_not_taken_for_what_ends_consumers(client):

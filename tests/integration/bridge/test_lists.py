@@ -193,8 +193,7 @@ def test_a_message_that_ends_its_consumers_is_dead_after_a_while(client, message
             consumer.queue.read(10, 0.0)
             continue
         [item] = consumer.queue.take_over((), 10)
-        item.deliveries += 1
-        consumer.queue.note(item)  # and then it died
+        consumer.queue.note(item, item.deliveries + 1)  # and then it died
     from_list(client).step()
     assert messages == []
     assert [grave["message"] for grave in graves(client)] == ['"poison"']
