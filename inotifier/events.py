@@ -173,6 +173,13 @@ class Event(_Base):
             self._id = json_form.new_id()
             return self._id
 
+    def take_id_of(self, cause: Event) -> None:
+        """Take an id that follows from that of `cause` and the path.
+
+        What is made anew each time `cause` is tried is the same event then.
+        """
+        self._id = json_form.id_that_follows(cause.id, self.pathname)
+
     @property
     def host(self) -> str:
         try:

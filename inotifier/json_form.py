@@ -6,6 +6,7 @@ lone surrogate such as \\udce9 for the byte e9.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import os
@@ -68,6 +69,12 @@ class _Ids:
 
 new_id: Callable[[], str] = _Ids()
 """Return an id that no other event has, on any machine: 32 hexadecimal digits."""
+
+
+def id_that_follows(id: str, pathname: str) -> str:
+    """Return an id for what an event has caused, the same each time: 32 hexadecimal digits."""
+    text = f"{id} {pathname}".encode("utf-8", "surrogateescape")
+    return hashlib.sha256(text).hexdigest()[:32]
 
 
 @lru_cache(maxsize=1)

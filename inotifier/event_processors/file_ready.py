@@ -365,7 +365,7 @@ def _event_of(event: Event, pathname: str) -> Event:
     if event.name:
         head, _, name = pathname.rpartition("/")
         path = head or "/"
-    return Event(
+    ready = Event(
         mask=event.mask & ~IN_ISDIR,
         path=path,
         name=name,
@@ -374,6 +374,8 @@ def _event_of(event: Event, pathname: str) -> Event:
         watch=event.watch,
         timestamp=event.timestamp,
     )
+    ready.take_id_of(event)
+    return ready
 
 
 def _urgency(problem: ReceiversFailed | TryAgain) -> float:

@@ -107,6 +107,17 @@ def test_an_id_is_kept_and_no_two_are_the_same():
     assert ids == [event.id for event in events]
 
 
+def test_what_is_made_of_an_event_anew_has_the_id_that_it_had():
+    cause = Event(mask=pyinotify.IN_MOVED_TO, path="/srv", name="directory")
+    ids = []
+    for name in ("a", "b", "a", os.fsdecode(b"caf\xe9")):
+        made = Event(mask=pyinotify.IN_MOVED_TO, path="/srv/directory", name=name)
+        made.take_id_of(cause)
+        ids.append(made.id)
+    assert ids[0] == ids[2]
+    assert len({*ids, cause.id}) == 4
+
+
 def test_a_forked_child_makes_ids_of_its_own():
     before = Event(mask=pyinotify.IN_CREATE).id
     read_fd, write_fd = os.pipe()
