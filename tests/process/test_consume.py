@@ -218,6 +218,7 @@ def test_what_could_not_be_published_before_the_stop_comes_at_the_next_start(mak
     project = make_project(
         INOTIFIER_WATCH_PATHS=[("incoming", "IN_CLOSE_WRITE", PUBLISHER)],
         INOTIFIER_REDIS_URL=server.url,
+        INOTIFIER_SHUTDOWN_TIMEOUT=1,
     )
     project.start()
     project.drop("a")
@@ -250,7 +251,7 @@ def test_it_runs_where_pyinotify_is_missing(project, server):
 @pytest.mark.timeout(300)
 def test_nothing_is_lost_though_consumers_and_redis_are_killed_again_and_again(tmp_path):
     need_redis()
-    report = BridgeChaos(tmp_path / "project", seed=1, files=2000, seconds=8).run()
+    report = BridgeChaos(tmp_path / "project", seed=1, files=2000, seconds=5).run()
     print(report)  # noqa: T201 - shown if it fails
     assert report.faults == []
     assert report.consumers_killed >= 2
