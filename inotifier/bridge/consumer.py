@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from inotifier.bridge.connection import Outage, described, explained, is_outage
+from inotifier.bridge.connection import described, explained, is_outage, redis_outage
 from inotifier.bridge.delivery import (
     Incoming,
     Window,
@@ -88,7 +88,7 @@ class Consumer:
         self._clock = clock
         self.counters = Counters()
         self.last: tuple[str, float] | None = None
-        self.outage = Outage("messages wait to be consumed")
+        self.outage = redis_outage("messages wait to be consumed")
         self._seen = Window()
         self._in_hand: set[Item] = set()
         self._incoming: dict[Item, Incoming] = {}

@@ -9,7 +9,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from inotifier.bridge.connection import Outage, connect, explained, is_outage
+from inotifier.bridge.connection import connect, explained, is_outage
+from inotifier.bridge.outage import Outage
 from inotifier.conf import conf
 from inotifier.exceptions import InotifierError
 from inotifier.later import Later

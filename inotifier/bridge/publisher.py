@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 from inotifier import signals
-from inotifier.bridge.connection import Outage, configured_url, connect, explained, is_outage
+from inotifier.bridge.connection import configured_url, connect, explained, is_outage, redis_outage
 from inotifier.bridge.pipeline import Pipeline, Publication, add
 from inotifier.conf import conf
 from inotifier.events import Event
@@ -31,7 +31,7 @@ class RedisPublisher(Deferring):
         self._name = dotted(type(self))
         self._lock = threading.Lock()
         self._client: Any = None
-        self._outage = Outage("events wait to be published")
+        self._outage = redis_outage("events wait to be published")
         self._pipeline = Pipeline(self._outage)
 
     def prepare(self, entry_path: str) -> None:
