@@ -1,4 +1,4 @@
-"""Publishing in pipelines, from one thread, in the order in which it was asked for."""
+"""Sending what is deferred: several events at once, from one thread, in their order."""
 
 from __future__ import annotations
 
@@ -6,43 +6,41 @@ import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from inotifier.bridge.connection import connect, explained, is_outage
 from inotifier.bridge.outage import Outage
-from inotifier.conf import conf
-from inotifier.exceptions import InotifierError
 from inotifier.later import Later
 
-FIELD = "event"
-"""The field of a message in a stream that holds the event as JSON."""
-
-_AT_ONCE = 500
 _REST = 1.0
 """Seconds without work after which the thread ends; the next event starts another one."""
 
 
 class Publication(Later):
-    """An event on its way to the stream: done with when the server has it.
+    """An event on its way: done with when it has been sent.
 
     Args:
         pipeline: where it waits for its turn.
-        text: the event as JSON.
+        payload: what is to be sent.
+
+    Attributes:
+        since: the time.monotonic() since which it waits.
     """
 
-    __slots__ = ("_pipeline", "text")
+    __slots__ = ("_pipeline", "payload", "since")
 
-    def __init__(self, pipeline: Pipeline, text: str) -> None:
+    def __init__(self, pipeline: Pipeline, payload: Any) -> None:
         super().__init__()
         self._pipeline = pipeline
-        self.text = text
+        self.payload = payload
+        self.since = 0.0
 
     @property
     def due(self) -> float | None:
         return self._pipeline.due
 
     def start(self) -> None:
+        self.since = time.monotonic()
         self._pipeline.put(self)
 
     def abandon(self) -> None:
@@ -50,29 +48,50 @@ class Publication(Later):
 
 
 class Pipeline:
-    """Adds events to the stream, many at once.
+    """Sends events in their order.
 
-    While the server is away everything waits. What was on its way when the connection broke is
-    sent again, with the ids that it had, for nobody knows whether it has arrived.
+    In an outage everything waits. What fails is sent again when the engine says so, and all that
+    is behind it waits for that; what the engine gives up is left out.
 
     Args:
-        outage: whether the server is away.
+        send: sends payloads, and returns how many of the first have arrived. If these are not
+            all, it has noted the outage. What it raises is a failure of all of them.
+        outage: whether there is one.
+        name: of the thread.
+        most: how many to send at once.
+        within: seconds for which an event waits for others that are sent with it.
+        rest: called by the thread before it ends.
     """
 
-    def __init__(self, outage: Outage) -> None:
+    def __init__(
+        self,
+        send: Callable[[Sequence[Any]], int],
+        outage: Outage,
+        name: str,
+        *,
+        most: int = 500,
+        within: float = 0.0,
+        rest: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._send = send
         self._outage = outage
-        self._client: Any = None
+        self._name = name
+        self._most = most
+        self._within = within
+        self._rest = rest
         self._wake = threading.Condition()
         # What follows belongs to whoever holds the lock of `_wake`.
         self._waiting: deque[Publication] = deque()
         self._thread: threading.Thread | None = None
         self._closed = False
+        self._again_at = 0.0
 
     @property
     def due(self) -> float | None:
         """The time.monotonic() before which nothing is sent, None if something may be under way."""
-        wait = self._outage.wait()
-        return time.monotonic() + wait if wait else None
+        with self._wake:
+            wait = self._wait()
+        return time.monotonic() + wait if wait > 0 else None
 
     def put(self, publication: Publication) -> None:
         """Send `publication` after all that were put before."""
@@ -80,11 +99,9 @@ class Pipeline:
             self._waiting.append(publication)
             if self._thread is None:
                 self._closed = False
-                self._thread = threading.Thread(
-                    target=self._run, name="inotifier-publisher", daemon=True
-                )
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 self._thread.start()
-            elif len(self._waiting) == 1:
+            elif len(self._waiting) in (1, self._most):
                 self._wake.notify()
 
     def abandon(self) -> None:
@@ -94,7 +111,7 @@ class Pipeline:
             self._wake.notify()
 
     def close(self) -> None:
-        """End the thread and the connection; what waits is sent when more is put."""
+        """End the thread; what waits is sent when more is put."""
         with self._wake:
             self._closed = True
             self._wake.notify()
@@ -107,70 +124,60 @@ class Pipeline:
     def _run(self) -> None:
         try:
             while batch := self._next():
-                self._send(batch)
+                self._try(batch)
         finally:
             with self._wake:
                 if self._thread is threading.current_thread():
                     self._thread = None
-            client, self._client = self._client, None
-            if client is not None:
-                client.close()
+            self._rest()
 
     def _next(self) -> list[Publication]:
         """Return what is to be sent next, once it can be; nothing if it is time to end."""
         with self._wake:
             while not self._closed:
-                if wait := self._outage.wait():
+                if (wait := self._wait()) > 0:
                     self._wake.wait(wait)
                 elif self._waiting:
-                    return list(itertools.islice(self._waiting, _AT_ONCE))
+                    return list(itertools.islice(self._waiting, self._most))
                 elif not self._wake.wait(_REST) and not self._waiting:
                     break
             # Within the lock: what is put from now on starts another one.
             self._thread = None
             return []
 
-    def _send(self, batch: Sequence[Publication]) -> None:
-        from redis import RedisError
+    def _wait(self) -> float:
+        """Return the seconds until something can be sent, not above 0 if it can now."""
+        wait = self._outage.wait()
+        if wait or not self._waiting:
+            return wait
+        times = [self._again_at]
+        if len(self._waiting) < self._most:
+            times.append(self._waiting[0].since + self._within)
+        return max(times) - time.monotonic()
 
+    def _try(self, batch: Sequence[Publication]) -> None:
         try:
-            if self._client is None:
-                self._client = connect()
-            answers = add(self._client, [one.text for one in batch])
-        except (RedisError, OSError, InotifierError) as exc:
-            self._note(exc)
+            number = self._send([one.payload for one in batch])
+        except BaseException as exc:  # sys.exit() too: what waits must not wait for ever
+            self._fail(batch, exc)
             return
-        # What comes after one that was refused waits with it, so that the order stays.
-        refused = (isinstance(answer, Exception) for answer in answers)
-        done = next((number for number, bad in enumerate(refused) if bad), len(answers))
-        self._take_out(batch[:done])
-        if done < len(answers):
-            self._note(answers[done])
-        else:
+        self._take_out(batch[:number])
+        if number == len(batch):
             self._outage.end()
-        for publication in batch[:done]:
+        for publication in batch[:number]:
             publication.done()
 
-    def _take_out(self, sent: Sequence[Publication]) -> None:
+    def _fail(self, batch: Sequence[Publication], exc: BaseException) -> None:
+        self._outage.end()
+        waits = {one: wait for one in batch if (wait := one.failed(exc)) is not None}
         with self._wake:
-            for publication in sent:
+            self._again_at = time.monotonic() + max((w.seconds for w in waits.values()), default=0)
+        self._take_out(batch, but=waits.keys())
+
+    def _take_out(self, batch: Sequence[Publication], but: Collection[Publication] = ()) -> None:
+        with self._wake:
+            taken = []
+            for publication in batch:
                 if self._waiting and self._waiting[0] is publication:
-                    self._waiting.popleft()
-
-    def _note(self, exc: Exception) -> None:
-        is_known = isinstance(exc, InotifierError) or is_outage(exc)
-        self._outage.note(exc if is_known else explained(exc, conf.redis_stream))
-
-
-def add(client: Any, texts: Sequence[str]) -> list[Any]:
-    """Add events in their JSON form to the stream, in one pipeline.
-
-    Returns:
-        Of each, its key in the stream, or the exception that says why it is not there.
-    """
-    pipeline = client.pipeline(transaction=False)
-    stream, maxlen = conf.redis_stream, conf.redis_maxlen
-    for text in texts:
-        pipeline.execute_command("XADD", stream, "MAXLEN", "~", maxlen, "*", FIELD, text)
-    answers: list[Any] = pipeline.execute(raise_on_error=False)
-    return answers
+                    taken.append(self._waiting.popleft())
+            self._waiting.extendleft(one for one in reversed(taken) if one in but)

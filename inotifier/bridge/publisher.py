@@ -7,7 +7,8 @@ from typing import Any
 
 from inotifier import signals
 from inotifier.bridge.connection import configured_url, connect, explained, is_outage, redis_outage
-from inotifier.bridge.pipeline import Pipeline, Publication, add
+from inotifier.bridge.pipeline import Pipeline, Publication
+from inotifier.bridge.xadd import Adder, add
 from inotifier.conf import conf
 from inotifier.events import Event
 from inotifier.exceptions import TryAgain
@@ -32,7 +33,8 @@ class RedisPublisher(Deferring):
         self._lock = threading.Lock()
         self._client: Any = None
         self._outage = redis_outage("events wait to be published")
-        self._pipeline = Pipeline(self._outage)
+        adder = Adder(self._outage)
+        self._pipeline = Pipeline(adder.send, self._outage, "inotifier-publisher", rest=adder.close)
 
     def prepare(self, entry_path: str) -> None:
         """See at the start that the server takes what will be published; it may be away yet.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from inotifier.bridge.pipeline import FIELD
 from inotifier.bridge.queue import Item
+from inotifier.bridge.xadd import FIELD
 
 _KEEP_AT_ONCE = 1000
 

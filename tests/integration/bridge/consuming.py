@@ -8,8 +8,8 @@ from typing import Any
 from inotifier.bridge.consumer import Consumer
 from inotifier.bridge.delivery import read_any, read_event
 from inotifier.bridge.lists import RedisList
-from inotifier.bridge.pipeline import add
 from inotifier.bridge.stream import Stream
+from inotifier.bridge.xadd import add
 from inotifier.events import IN_CREATE, Event
 
 IDLE = 60.0
