@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from inotifier import json_form
@@ -203,13 +204,17 @@ class Event(_Base):
         return json_form.write(self, signal, processor)
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> Event:
-        """Return the event that `to_json` made `text` of, here or on another machine.
+    def from_json(cls, source: str | bytes | Mapping[str, Any]) -> Event:
+        """Return the event that `to_json` was called of, here or on another machine.
+
+        Args:
+            source: what that returned, or what it stands for: a task gets an event so.
 
         Raises:
             UnreadableMessage: it is not in that form.
         """
-        return cls.from_message(json_form.read(json_form.parse(text)))
+        value = json_form.parse(source) if isinstance(source, (str, bytes)) else source
+        return cls.from_message(json_form.read(value))
 
     @classmethod
     def from_message(cls, message: json_form.Message) -> Event:

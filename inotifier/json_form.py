@@ -90,26 +90,29 @@ def signal_name(mask: int) -> str:
 
 def write(event: Event, signal: str | None, processor: str | None) -> str:
     """Return `event` as JSON; see `Event.to_json`."""
-    return _encode(
-        {
-            "v": VERSION,
-            "id": event.id,
-            "signal": signal or signal_name(event.mask),
-            "mask": event.mask,
-            "maskname": event.maskname,
-            "path": event.path,
-            "name": event.name,
-            "dir": event.dir,
-            "src_pathname": event.src_pathname,
-            "cookie": event.cookie,
-            "wd": event.wd,
-            "synthetic": event.synthetic,
-            "timestamp": event.timestamp,
-            "host": event.host,
-            "watch": event.watch_name,
-            "processor": processor,
-        }
-    )
+    return _encode(as_dict(event, signal, processor))
+
+
+def as_dict(event: Event, signal: str | None, processor: str | None) -> dict[str, Any]:
+    """Return what the JSON form of `event` stands for; see `Event.to_json`."""
+    return {
+        "v": VERSION,
+        "id": event.id,
+        "signal": signal or signal_name(event.mask),
+        "mask": event.mask,
+        "maskname": event.maskname,
+        "path": event.path,
+        "name": event.name,
+        "dir": event.dir,
+        "src_pathname": event.src_pathname,
+        "cookie": event.cookie,
+        "wd": event.wd,
+        "synthetic": event.synthetic,
+        "timestamp": event.timestamp,
+        "host": event.host,
+        "watch": event.watch_name,
+        "processor": processor,
+    }
 
 
 # Reading. Nothing that a stranger may write gets further than here.

@@ -95,6 +95,12 @@ def test_a_name_that_is_not_utf_8_keeps_its_bytes():
     assert os.fsencode(Event.from_json(event.to_json()).pathname) == b"/srv/caf\xe9"
 
 
+def test_an_event_may_be_made_of_what_the_text_stands_for():
+    event = Event(mask=pyinotify.IN_CREATE, path="/srv", name=os.fsdecode(b"caf\xe9"))
+    again = Event.from_json(json.loads(event.to_json()))
+    assert again.to_json() == event.to_json()
+
+
 def test_an_overflow_has_no_path():
     event = Event.from_json(Event(mask=pyinotify.IN_Q_OVERFLOW).to_json())
     assert (event.pathname, event.maskname) == ("", "IN_Q_OVERFLOW")
