@@ -157,8 +157,12 @@ class Project:
 
     def begin(self, name: str, *args: str, **options: Any) -> "subprocess.Popen[str]":
         """Start a management command; what it prints is to be read from its streams."""
+        return self.spawn(self.command(name, *args), **options)
+
+    def spawn(self, command: list[str], **options: Any) -> "subprocess.Popen[str]":
+        """Start any command of this project; `options` are those of `subprocess.Popen`."""
         process = subprocess.Popen(
-            self.command(name, *args),
+            command,
             text=True,
             stdin=subprocess.DEVNULL,
             **{
