@@ -4,9 +4,12 @@ Nothing here imports pyinotify, so that what consumes runs anywhere; the librari
 are imported when they are used.
 """
 
+from inotifier.bridge.celery_enqueuer import CeleryEnqueuer
 from inotifier.bridge.publisher import RedisPublisher
+from inotifier.bridge.task_enqueuer import TaskEnqueuer
 
-__all__ = ["RedisPublisher"]
+__all__ = ["CeleryEnqueuer", "RedisPublisher", "TaskEnqueuer"]
 
-# Messages, logs and settings name it by the package, wherever it is defined.
-RedisPublisher.__module__ = __name__
+# Messages, logs and settings name them by the package, wherever they are defined.
+for _public in (CeleryEnqueuer, RedisPublisher, TaskEnqueuer):
+    _public.__module__ = __name__
