@@ -80,6 +80,8 @@ class Handled:
 
 # Celery
 
+_ALONE = ("--pool", "solo", "--without-gossip", "--without-mingle", "--loglevel", "INFO")
+
 
 @pytest.fixture
 def broker():
@@ -108,8 +110,7 @@ def work_for_celery(project):
     """Start a worker of Celery."""
     with (project.directory / "log" / "worker").open("ab") as out:
         project.spawn(
-            [sys.executable, "-W", "ignore", "-m", "celery", "-A", "app", "worker"]
-            + ["--pool", "solo", "--without-gossip", "--without-mingle", "--loglevel", "INFO"],
+            [sys.executable, "-W", "ignore", "-m", "celery", "-A", "app", "worker", *_ALONE],
             stdout=out,
             stderr=subprocess.STDOUT,
         )
