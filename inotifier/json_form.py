@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from urllib.parse import quote, unquote_to_bytes
 
 from inotifier.exceptions import UnreadableMessage
 from inotifier.masks import EVENT_NAMES, IN_ISDIR, bits_name, event_name
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 
+_NAMES = ("path", "name", "src_pathname", "watch")
 _LONGEST_PATH = 65536
 _LARGEST = 2**63 - 1
 _encode = json.JSONEncoder(separators=(",", ":")).encode
@@ -115,6 +117,20 @@ def as_dict(event: Event, signal: str | None, processor: str | None) -> dict[str
     }
 
 
+def quoted(value: dict[str, Any]) -> dict[str, Any]:
+    """Return `value`, what the JSON form stands for, fit for databases: no lone surrogates.
+
+    PostgreSQL and MySQL refuse these in JSON. If there are any, the names are quoted as in a URL.
+    """
+    texts = {name: found for name in _NAMES if (found := value[name]) is not None}
+    try:
+        for text in texts.values():
+            text.encode()
+    except UnicodeEncodeError:
+        return {**value, "quoted": True} | {k: quote(os.fsencode(v)) for k, v in texts.items()}
+    return value
+
+
 # Reading. Nothing that a stranger may write gets further than here.
 
 
@@ -155,6 +171,7 @@ def read(value: object) -> Message:
             f"its version is {_shown(version)}, and this django-inotifier reads {VERSION}; update "
             "whichever is older"
         )
+    value = _unquoted(value)
     mask = _mask(value)
     path, name = _text(value, "path"), _text(value, "name", "")
     if "/" in name or name in (".", ".."):
@@ -177,6 +194,19 @@ def read(value: object) -> Message:
         _matching(value, "signal", _name_form, "the name of a signal", signal_name(mask)),
         _text_or_none(value, "processor"),
     )
+
+
+def _unquoted(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    is_quoted = value.get("quoted", False)
+    if not isinstance(is_quoted, bool):
+        _wrong("quoted", is_quoted, "true or false")
+    if not is_quoted:
+        return value
+    texts = {name: found for name in _NAMES if isinstance(found := value.get(name), str)}
+    for name, text in texts.items():
+        if not text.isascii():
+            _wrong(name, text, "quoted as in a URL")
+    return {**value} | {k: os.fsdecode(unquote_to_bytes(v)) for k, v in texts.items()}
 
 
 def _wrong(field: str, value: object, expected: str) -> NoReturn:

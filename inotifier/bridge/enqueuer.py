@@ -49,7 +49,8 @@ class Enqueuer(Deferring):
         )
 
     def defer(self, event: Event) -> Publication:
-        return Publication(self._pipeline, json_form.as_dict(event, None, self._name))
+        value = json_form.as_dict(event, None, self._name)
+        return Publication(self._pipeline, json_form.quoted(value))
 
     def close(self) -> None:
         """Close the connection; the next event opens another one."""

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inotifier import Watch, masks
+from inotifier import Watch, json_form, masks
 from inotifier.events import EVENT_NAMES, Event
 from inotifier.exceptions import UnreadableMessage
 from inotifier.json_form import is_event, parse
@@ -101,6 +101,40 @@ def test_an_event_may_be_made_of_what_the_text_stands_for():
     assert again.to_json() == event.to_json()
 
 
+@given(events)
+def test_what_tasks_get_can_be_stored_and_comes_back(event):
+    value = json_form.quoted(json_form.as_dict(event, None, None))
+    text = json.dumps(value, ensure_ascii=False)
+    text.encode()
+    validator.validate(value)
+    again = Event.from_json(text)
+    assert {f: getattr(again, f) for f in FIELDS} == {f: getattr(event, f) for f in FIELDS}
+
+
+def test_names_are_quoted_only_if_they_must_be():
+    def stored(name):
+        event = Event(mask=pyinotify.IN_CREATE, path="/srv", name=os.fsdecode(name))
+        return json_form.quoted(json_form.as_dict(event, None, None))
+
+    plain = stored("100% \u00e9".encode())
+    assert (plain["name"], "quoted" in plain) == ("100% \u00e9", False)
+    odd = stored(b"100% \xe9")
+    assert (odd["name"], odd["path"], odd["quoted"]) == ("100%25%20%E9", "/srv", True)
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "message"),
+    [
+        ("/\u00e9", "", "its field path is '/\\\\xe9'; it should be quoted as in a URL"),
+        ("/", "%2f", "its field name is '/'; it should be a base name"),
+        ("/%00", "", "it should be a string without the character 0"),
+    ],
+)
+def test_what_is_quoted_wrongly_is_refused(path, name, message):
+    with pytest.raises(UnreadableMessage, match=message):
+        Event.from_json({**LEAST, "quoted": True, "path": path, "name": name})
+
+
 def test_an_overflow_has_no_path():
     event = Event.from_json(Event(mask=pyinotify.IN_Q_OVERFLOW).to_json())
     assert (event.pathname, event.maskname) == ("", "IN_Q_OVERFLOW")
@@ -166,6 +200,7 @@ def test_the_least_that_an_event_needs():
         ({"v": 2}, "its version is 2, and this django-inotifier reads 1"),
         ({"v": True}, "its version is True"),
         ({"v": "1"}, "its version is '1'"),
+        ({"quoted": "yes"}, "its field quoted is 'yes'; it should be true or false"),
         ({"id": ""}, "its field id is ''"),
         ({"id": "ü"}, "its field id"),
         ({"id": 3}, "its field id is 3"),
