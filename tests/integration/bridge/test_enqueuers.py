@@ -172,6 +172,26 @@ def test_a_broker_that_does_not_answer_is_away(app, own_server, caplog, monkeypa
     enqueuer.close()
 
 
+def test_a_broker_of_another_kind_that_is_away_is_told_without_its_password(app, caplog):
+    app.conf.broker_url = "amqp://user:the-secret-one@127.0.0.1:1//"
+    enqueuer = CeleryEnqueuer("files.import_file")
+    later = enqueuer(event_of())
+    wait_for(lambda: "is away" in caplog.text)
+    assert not later.has_ended
+    assert "amqp://user:**@127.0.0.1:1//" in caplog.text
+    assert "the-secret-one" not in caplog.text
+    enqueuer.close()
+
+
+def test_nothing_is_asked_of_where_results_go(app, sent, caplog):
+    app.conf.result_backend = "redis://127.0.0.1:1/0"
+    enqueuer = CeleryEnqueuer("files.import_file")
+    enqueue(enqueuer, event_of())
+    enqueuer.close()
+    assert names(sent()) == ["a"]
+    assert not caplog.records
+
+
 def test_an_entry_of_the_daemon_is_done_with_when_the_broker_has_the_task(
     app, own_server, sent, watching, tmp_path
 ):

@@ -1,0 +1,143 @@
+"""What becomes of events on their way to a queue: failures, outages, and the end of the daemon."""
+
+import threading
+import time
+
+import pytest
+
+from inotifier.bridge.enqueuer import Enqueuer
+from inotifier.signals import delivery_failed
+
+
+class Queue(Enqueuer):
+    """A queue in memory that refuses what it is told to.
+
+    Args:
+        refusals: of a name, what is raised for the tasks with it, one after the other.
+    """
+
+    def __init__(self, refusals=None, batch=None):
+        super().__init__("the queue", batch)
+        self.refusals = refusals or {}
+        self.tasks = []
+        self.tried = []
+
+    def _enqueue(self, arguments):
+        events = arguments.get("events") or [arguments["event"]]
+        names = [event["name"] for event in events]
+        self.tried.append(names)
+        for name in names:
+            if self.refusals.get(name):
+                raise self.refusals[name].pop(0)
+        self.tasks.append(names)
+
+    def _disconnect(self):
+        pass
+
+
+@pytest.fixture
+def watch(watching, tmp_path, settings):
+    settings.INOTIFIER_RETRIES = 2
+    settings.INOTIFIER_RETRY_DELAY = 0.01
+    made = []
+
+    def start(queue):
+        made.append(queue)
+        return watching((tmp_path, "IN_CREATE", queue))
+
+    yield start
+    for queue in made:
+        queue.close()
+
+
+def touch(directory, *names):
+    for name in names:
+        (directory / name).touch()
+
+
+def test_what_fails_is_tried_again_before_what_comes_after_it(watch, tmp_path):
+    queue = Queue({"b": [ValueError("no"), ValueError("no")]})
+    running = watch(queue)
+    touch(tmp_path, "a", "b", "c")
+    running.stop()
+    assert queue.tasks == [["a"], ["b"], ["c"]]
+    assert (running.handlers[0].delivered, running.handlers[0].retried) == (3, 2)
+
+
+def test_what_is_given_up_is_told_and_holds_up_nothing(watch, tmp_path):
+    queue = Queue({"b": [ValueError("no")] * 3})
+    told = []
+
+    def receive(event, exception, **kwargs):
+        told.append((event.name, str(exception)))
+
+    delivery_failed.connect(receive)
+    running = watch(queue)
+    touch(tmp_path, "a", "b", "c")
+    running.stop()
+    delivery_failed.disconnect(receive)
+    assert queue.tasks == [["a"], ["c"]]
+    assert told == [("b", "no")]
+    assert (running.handlers[0].delivered, running.handlers[0].failed) == (2, 1)
+
+
+def test_a_batch_fails_as_a_whole_and_is_tried_as_it_was(watch, tmp_path):
+    queue = Queue({"b": [ValueError("no")]}, batch=(3, 3600.0))
+    running = watch(queue)
+    touch(tmp_path, "a", "b", "c")
+    running.stop()
+    assert queue.tried == [["a", "b", "c"]] * 2
+    assert queue.tasks == [["a", "b", "c"]]
+
+
+def test_a_batch_is_given_up_as_a_whole(watch, tmp_path):
+    queue = Queue({"b": [ValueError("no")] * 3}, batch=(3, 3600.0))
+    running = watch(queue)
+    touch(tmp_path, "a", "b", "c", "d", "e", "f")
+    running.stop()
+    assert queue.tasks == [["d", "e", "f"]]
+    assert running.handlers[0].failed == 3
+
+
+@pytest.mark.parametrize("outage", [OSError("away"), type("OperationalError", (Exception,), {})()])
+def test_an_outage_is_no_failure(watch, tmp_path, outage, caplog):
+    queue = Queue({"a": [outage] * 4})
+    running = watch(queue)
+    touch(tmp_path, "a", "b")
+    running.stop()
+    assert queue.tasks == [["a"], ["b"]]
+    assert running.handlers[0].retried == 0
+    assert [r.getMessage().split(" is ")[1].split(" ")[0].rstrip(",") for r in caplog.records] == [
+        "away",
+        "back",
+    ]
+
+
+def test_a_stopped_daemon_waits_for_a_batch_that_is_due_soon(watch, tmp_path):
+    queue = Queue(batch=(100, 0.2))
+    running = watch(queue)
+    touch(tmp_path, "a", "b")
+    running.stop()
+    assert queue.tasks == [["a", "b"]]
+
+
+def test_a_batch_that_is_due_late_does_not_hold_up_the_end(watch, tmp_path):
+    queue = Queue(batch=(100, 3600.0))
+    running = watch(queue)
+    touch(tmp_path, "a", "b")
+    running.sync()
+    assert running.service.waits_until(time.monotonic() + 60)
+    running.cut()
+    assert queue.tasks == []
+    assert running.handlers[0].delivered == 0
+
+
+def test_closing_sends_nothing_more(watch, tmp_path):
+    queue = Queue(batch=(100, 3600.0))
+    running = watch(queue)
+    touch(tmp_path, "a")
+    running.sync()
+    queue.close()
+    assert "inotifier-enqueuer" not in [thread.name for thread in threading.enumerate()]
+    assert queue.tasks == []
+    running.cut()
