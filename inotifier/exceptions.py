@@ -66,6 +66,21 @@ class ReceiversFailed(InotifierError):
         super().__init__(f"{len(failures)} receiver(s) raised: {names}")
 
 
+def failures_of(exc: BaseException, whole: str) -> list[tuple[str, BaseException]]:
+    """Return what is to be logged of a delivery that failed: who, and what that one raised.
+
+    Args:
+        exc: what the delivery raised.
+        whole: who failed if it was not single receivers.
+    """
+    if not isinstance(exc, ReceiversFailed):
+        return [(whole, exc)]
+    return [
+        (f"receiver {getattr(receiver, '__qualname__', receiver)}", reason)
+        for receiver, reason in exc.failures
+    ]
+
+
 class CommandFailed(InotifierError):
     """A shell command did not end well."""
 

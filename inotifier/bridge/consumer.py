@@ -23,6 +23,7 @@ from inotifier.bridge.queue import Item, Queue
 from inotifier.connections import refresh_after_rest, refresh_connections
 from inotifier.events import printable
 from inotifier.exceptions import TryAgain, UnreadableMessage
+from inotifier.forks import this_one_delivers
 
 logger = logging.getLogger(__name__)
 
@@ -106,6 +107,7 @@ class Consumer:
         Raises:
             ConfigurationError: the server refuses for a reason that waiting does not mend.
         """
+        this_one_delivers()
         keeper = threading.Thread(target=self._keep_alive, name="inotifier-keeper", daemon=True)
         keeper.start()
         try:

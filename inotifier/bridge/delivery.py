@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 import sys
 from collections import OrderedDict
 from collections.abc import Callable
@@ -13,7 +12,8 @@ from typing import Any
 from inotifier import json_form, signals
 from inotifier.bridge.publisher import RedisPublisher
 from inotifier.events import Event
-from inotifier.exceptions import ReceiversFailed, UnreadableMessage, raise_for
+from inotifier.exceptions import UnreadableMessage, failures_of, raise_for
+from inotifier.forks import end_child, is_child
 from inotifier.signals import EventSignal
 
 logger = logging.getLogger(__name__)
@@ -124,38 +124,35 @@ def give_up(incoming: Incoming, exc: BaseException) -> None:
     """Send `delivery_failed` for an event; its receivers may raise what they like."""
     if incoming.event is None:
         return
+    send = functools.partial(
+        signals.delivery_failed.send_robust,
+        sender=incoming.sender,
+        event=incoming.event,
+        processor=None,
+        exception=exc,
+    )
     try:
-        signals.delivery_failed.send_robust(
-            sender=incoming.sender, event=incoming.event, processor=None, exception=exc
-        )
+        guarded(send)
     except BaseException as second:
         logger.error("a receiver of delivery_failed raised %r", second, exc_info=second)
 
 
 def log_failure(incoming: Incoming, exc: BaseException, then: str) -> None:
     """Log each receiver that raised, and what becomes of the message."""
-    if isinstance(exc, ReceiversFailed):
-        failures = [
-            (f"receiver {getattr(receiver, '__qualname__', receiver)}", reason)
-            for receiver, reason in exc.failures
-        ]
-    else:
-        failures = [("a receiver", exc)]
-    for who, reason in failures:
+    for who, reason in failures_of(exc, "a receiver"):
         logger.error("%s failed on %s, %s: %r", who, incoming.title, then, reason, exc_info=reason)
 
 
-def guarded(call: Callable[[], None]) -> None:
+def guarded(call: Callable[[], object]) -> None:
     """Call; a child that a receiver has forked and that comes back ends there."""
-    home = os.getpid()
     try:
         call()
     except BaseException as exc:
-        if os.getpid() != home:
-            os._exit(int(not isinstance(exc, SystemExit)))
+        if is_child():
+            end_child(exc)
         raise
-    if os.getpid() != home:
-        os._exit(0)
+    if is_child():
+        end_child()
 
 
 class Window:

@@ -9,8 +9,8 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from inotifier.books import Bookkeeping, look_at
-from inotifier.dispatcher.process import end_child, is_child
 from inotifier.events import Event, printable
+from inotifier.forks import end_child, is_child
 from inotifier.later import Later, Wait
 
 if TYPE_CHECKING:

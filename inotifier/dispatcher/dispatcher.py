@@ -14,9 +14,9 @@ from inotifier.connections import close_connections, refresh_after_rest, refresh
 from inotifier.dispatcher.deferrals import Deferrals
 from inotifier.dispatcher.handler import Handler
 from inotifier.dispatcher.order import Delivery, Order, Question
-from inotifier.dispatcher.process import end_child, is_child, this_one_delivers
 from inotifier.events import Event, printable
 from inotifier.exceptions import TryAgain
+from inotifier.forks import end_child, is_child, this_one_delivers
 from inotifier.later import Wait
 from inotifier.notifier import Batch
 

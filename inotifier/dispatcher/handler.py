@@ -15,10 +15,10 @@ from inotifier.connections import refresh_connections
 from inotifier.dispatcher.deferrals import Deferrals
 from inotifier.dispatcher.loops import TELLING, Loops
 from inotifier.dispatcher.own_writes import OwnWrites
-from inotifier.dispatcher.process import end_child, is_child
 from inotifier.events import Event, mask_names, printable
-from inotifier.exceptions import ReceiversFailed, TryAgain
+from inotifier.exceptions import ReceiversFailed, TryAgain, failures_of
 from inotifier.filters import PathFilter
+from inotifier.forks import end_child, is_child
 from inotifier.later import Later, Wait
 from inotifier.notifier import Methods
 from inotifier.signals import delivery_failed
@@ -248,14 +248,7 @@ class Handler:
             end_child()
 
     def _log(self, event: Event, exc: BaseException, then: str) -> None:
-        if isinstance(exc, ReceiversFailed):
-            failures = [
-                (f"receiver {getattr(receiver, '__qualname__', receiver)}", reason)
-                for receiver, reason in exc.failures
-            ]
-        else:
-            failures = [(f"processor {self.entry.processor_name}", exc)]
-        for who, reason in failures:
+        for who, reason in failures_of(exc, f"processor {self.entry.processor_name}"):
             with contextlib.suppress(Exception):  # a handler of the user's that raises, too
                 logger.error(
                     "%s failed on %s of %s (watch %s)%s: %r",

@@ -26,6 +26,7 @@ LAYERS = (
             "writers",
             "later",
             "connections",
+            "forks",
         ),
     ),
     (
