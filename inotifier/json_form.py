@@ -90,6 +90,11 @@ def signal_name(mask: int) -> str:
     return event_name(mask & ~IN_ISDIR).lower()
 
 
+def class_path(cls: type) -> str:
+    """Return what a message calls the class that publishes it: its dotted path."""
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
 def write(event: Event, signal: str | None, processor: str | None) -> str:
     """Return `event` as JSON; see `Event.to_json`."""
     return _encode(as_dict(event, signal, processor))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from inotifier import redis_url
-from inotifier.bridge.outage import Outage
+from inotifier.bridge.outage import Outage, one_line
 from inotifier.conf import conf
 from inotifier.exceptions import ConfigurationError
 
@@ -109,7 +109,7 @@ def explained(exc: Exception, key: str) -> ConfigurationError:
 
 def described(exc: Exception) -> str:
     """Return what `exc` says on one line, without a password."""
-    return _scrubbed(" ".join(str(exc).split())) or type(exc).__name__
+    return _scrubbed(one_line(exc))
 
 
 def server() -> str:

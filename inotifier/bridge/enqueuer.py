@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from inotifier import json_form
-from inotifier.bridge.outage import Outage
+from inotifier.bridge.outage import Outage, one_line
 from inotifier.bridge.pipeline import Pipeline, Publication
 from inotifier.events import Event
 from inotifier.exceptions import ConfigurationError
@@ -37,8 +37,8 @@ class Enqueuer(Deferring):
     def __init__(self, queue: str, batch: Batch | None) -> None:
         most, within = (1, 0.0) if batch is None else _checked(batch)
         self._is_batch = batch is not None
-        self._name = f"{type(self).__module__}.{type(self).__qualname__}"
-        self._outage = Outage(lambda: queue, "events wait for their tasks", _described)
+        self._name = json_form.class_path(type(self))
+        self._outage = Outage(lambda: queue, "events wait for their tasks", one_line)
         self._pipeline = Pipeline(
             self._send,
             self._outage,
@@ -91,7 +91,3 @@ def _checked(batch: object) -> Batch:
 def _is_outage(exc: BaseException) -> bool:
     """Tell whether an exception ends by itself, so that it is worth to wait."""
     return isinstance(exc, OSError) or any(kind.__name__ in _AWAY for kind in type(exc).__mro__)
-
-
-def _described(exc: Exception) -> str:
-    return " ".join(str(exc).split()) or type(exc).__name__

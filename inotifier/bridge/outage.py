@@ -13,6 +13,11 @@ logger = logging.getLogger(__name__)
 _FIRST_WAIT, _LONGEST_WAIT = 0.2, 15.0
 
 
+def one_line(exc: Exception) -> str:
+    """Return what an exception says, on one line."""
+    return " ".join(str(exc).split()) or type(exc).__name__
+
+
 class Outage:
     """Whether the server is away: one line in the log when it goes, and one when it comes back.
 

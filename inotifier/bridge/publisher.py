@@ -12,6 +12,7 @@ from inotifier.bridge.xadd import Adder, add
 from inotifier.conf import conf
 from inotifier.events import Event
 from inotifier.exceptions import TryAgain
+from inotifier.json_form import class_path
 from inotifier.later import Deferring
 
 _SHORTEST_WAIT = 0.01
@@ -29,7 +30,7 @@ class RedisPublisher(Deferring):
 
     def __init__(self) -> None:
         configured_url()
-        self._name = dotted(type(self))
+        self._name = class_path(type(self))
         self._lock = threading.Lock()
         self._client: Any = None
         self._outage = redis_outage("events wait to be published")
@@ -60,7 +61,7 @@ class RedisPublisher(Deferring):
         What came from a stream is left alone, so that a process that consumes may connect it too.
         """
         if kwargs.get("processor") is not None:
-            self._publish(event.to_json(signal=_name_of(signal), processor=dotted(sender)))
+            self._publish(event.to_json(signal=_name_of(signal), processor=class_path(sender)))
 
     def close(self) -> None:
         """Close the connections; the next event opens another one."""
@@ -89,11 +90,6 @@ class RedisPublisher(Deferring):
             if self._client is None:
                 self._client = connect()
             return self._client
-
-
-def dotted(cls: type) -> str:
-    """Return the dotted path of a class."""
-    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def _name_of(signal: object) -> str:
