@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Callable, Iterator
 from typing import Any
+
+from django.dispatch import Signal
 
 from inotifier.bridge.consumer import Consumer
 from inotifier.bridge.delivery import read_any, read_event
@@ -22,6 +26,20 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+@contextlib.contextmanager
+def connecting(signal: Signal) -> Iterator[Callable[[Callable[..., object]], None]]:
+    """Give what connects functions to `signal` until the end of the block."""
+    connected = []
+
+    def connect(function: Callable[..., object]) -> None:
+        signal.connect(function)
+        connected.append(function)
+
+    yield connect
+    for function in connected:
+        signal.disconnect(function)
 
 
 def publish(client: Any, *names: str, **fields: Any) -> list[Event]:

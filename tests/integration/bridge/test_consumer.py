@@ -1,8 +1,10 @@
 """A consumer of a stream, against a real server."""
 
+import contextlib
 import json
 import logging
 import os
+import threading
 import time
 
 import pytest
@@ -16,22 +18,23 @@ from inotifier.event_processors import AllEventsSignaler, FileReadySignaler
 from inotifier.events import IN_CREATE, Event
 from inotifier.exceptions import ConfigurationError, TryAgain
 from tests.in_process import Receiver
-from tests.integration.bridge.consuming import Clock, dead, pending, publish, stream
+from tests.integration.bridge.consuming import (
+    IDLE,
+    Clock,
+    connecting,
+    dead,
+    pending,
+    publish,
+    stream,
+)
 from tests.waiting import wait_for
 
 
 @pytest.fixture
 def receive():
     """Connect functions to in_create until the end of the test."""
-    connected = []
-
-    def connect(function):
-        signals.in_create.connect(function)
-        connected.append(function)
-
-    yield connect
-    for function in connected:
-        signals.in_create.disconnect(function)
+    with connecting(signals.in_create) as connect:
+        yield connect
 
 
 def test_every_event_becomes_its_signal_and_is_acknowledged(client):
@@ -86,6 +89,44 @@ def test_consumers_of_a_group_share_the_work(client):
             two.step()
     assert sorted(event.name for event in receiver.events) == sorted(map(str, range(100)))
     assert one.counters.delivered == two.counters.delivered == 50
+
+
+def abandon(client, consumer, count):
+    """Leave `count` messages as a consumer does that died a while ago."""
+    queue = stream(client, consumer).queue
+    queue.open()
+    keys = [item.key for item in queue.read(count, 0.0)]
+    client.xclaim("inotifier", queue.group, consumer, 0, keys, idle=int(IDLE * 2000), justid=True)
+
+
+def test_ten_consumers_at_once_deliver_everything_once(server, client):
+    publish(client, *map(str, range(2000)))
+    for name in ("dead one", "dead two"):
+        abandon(client, name, 50)
+    stop = threading.Event()
+    with Receiver("in_create") as receiver, contextlib.ExitStack() as stack:
+        consumers = [
+            stream(
+                stack.enter_context(server.client()),
+                str(number),
+                count=10,
+                block=0.05,
+                stopped=stop.is_set,
+            )
+            for number in range(10)
+        ]
+        threads = [threading.Thread(target=consumer.run) for consumer in consumers]
+        for thread in threads:
+            thread.start()
+        try:
+            wait_for(lambda: len(receiver.events) >= 2000 and pending(client) == 0, 60)
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+    assert sorted(int(event.name) for event in receiver.events) == list(range(2000))
+    assert sum(consumer.counters.taken_over for consumer in consumers) == 100
+    assert sum(consumer.counters.delivered > 0 for consumer in consumers) > 1
 
 
 def test_a_double_is_dropped(client):

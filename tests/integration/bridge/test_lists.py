@@ -12,7 +12,7 @@ from inotifier.bridge import RedisPublisher
 from inotifier.events import IN_CREATE, Event
 from inotifier.exceptions import TryAgain
 from tests.in_process import Receiver
-from tests.integration.bridge.consuming import Clock, from_list
+from tests.integration.bridge.consuming import Clock, connecting, from_list
 from tests.waiting import wait_for
 
 
@@ -32,15 +32,8 @@ def messages():
 @pytest.fixture
 def receive():
     """Connect functions to message_received until the end of the test."""
-    connected = []
-
-    def connect(function):
-        signals.message_received.connect(function)
-        connected.append(function)
-
-    yield connect
-    for function in connected:
-        signals.message_received.disconnect(function)
+    with connecting(signals.message_received) as connect:
+        yield connect
 
 
 def push(client, *values):
