@@ -1,18 +1,26 @@
 """What the documents show is what works."""
 
+import json
+import os
 import re
 import textwrap
 from pathlib import Path
 
+import jsonschema
+
+from inotifier import events
+from inotifier.events import Event
 from tests.waiting import wait_for
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def code_blocks(page: Path) -> list[str]:
-    """Return the blocks of Python in a page."""
+def code_blocks(page: Path, language: str = "python") -> list[str]:
+    """Return the blocks of code in a page that are in that language."""
     found = re.findall(
-        r"^\.\. code-block:: python\n\n((?:    .*\n|\n)+)", page.read_text(encoding="utf-8"), re.M
+        rf"^\.\. code-block:: {language}\n\n((?:    .*\n|\n)+)",
+        page.read_text(encoding="utf-8"),
+        re.M,
     )
     return [textwrap.dedent(block) for block in found]
 
@@ -46,3 +54,14 @@ def test_the_settings_that_take_the_place_of_pyinotifyd(watching, tmp_path, capl
     wait_for(lambda: len((tmp_path / "index").read_text().splitlines()) == 3)
     assert (tmp_path / "src" / "tmp" / "d").exists()
     assert "tmp/d" not in caplog.text
+
+
+def test_the_form_of_an_event():
+    [block] = code_blocks(DOCS / "other-processes.rst", "json")
+    event = Event.from_json(block)
+    assert os.fsencode(event.name) == b"caf\xe9.csv"
+    written = json.loads(event.to_json(processor="inotifier.bridge.RedisPublisher"))
+    assert written == json.loads(block)
+    schema = json.loads(Path(events.__file__).with_name("event.schema.json").read_bytes())
+    jsonschema.validate(written, schema)
+    assert written.keys() | {"quoted"} == schema["properties"].keys()
