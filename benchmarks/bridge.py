@@ -158,7 +158,7 @@ def consume_plain(client: Any, size: int) -> Answer:
 def consume_ours(client: Any, size: int) -> Answer:
     """Do what `inotifier_consume` does, with a Django receiver."""
     publish_ours(client, size)
-    from inotifier.bridge.setup import Task, make_consumer
+    from inotifier.bridge.setup import Assignment, make_consumer
     from inotifier.signals import in_close_write
 
     names = []
@@ -167,14 +167,14 @@ def consume_ours(client: Any, size: int) -> Answer:
         names.append(event.name)
 
     in_close_write.connect(receive)
-    consumer = make_consumer(Task(count=COUNT, block=0.01), lambda: len(names) >= size)
+    consumer = make_consumer(Assignment(count=COUNT, block=0.01), lambda: len(names) >= size)
     answer = timed(consumer.run, size)
     return {**answer, "missing": size - len(names)}
 
 
 def receive(client: Any, size: int) -> Answer:
     """Consume until all have come, or none comes any more."""
-    from inotifier.bridge.setup import Task, make_consumer
+    from inotifier.bridge.setup import Assignment, make_consumer
     from inotifier.signals import in_close_write
 
     names = []
@@ -189,7 +189,7 @@ def receive(client: Any, size: int) -> Answer:
         return len(names) >= size or time.monotonic() - last > QUIET
 
     in_close_write.connect(receive)
-    make_consumer(Task(count=COUNT, block=0.01), stopped).run()
+    make_consumer(Assignment(count=COUNT, block=0.01), stopped).run()
     return {"last": last, "missing": size - len(names)}
 
 

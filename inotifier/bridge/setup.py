@@ -19,7 +19,7 @@ from inotifier.json_form import this_host
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
+class Assignment:
     """What a consumer is to do.
 
     Attributes:
@@ -55,48 +55,52 @@ class Task:
         parts = [self.consumer]
         if self.list is not None:
             parts += ["list", self.list]
-        elif self.group_name != Task.group:
+        elif self.group_name != Assignment.group:
             parts += [self.group_name]
         return "-".join(quote(part, safe="") for part in parts)[:150]
 
 
-def make_queue(task: Task) -> Queue:
-    """Return what `task` reads from.
+def make_queue(assignment: Assignment) -> Queue:
+    """Return what `assignment` reads from.
 
     Raises:
         ConfigurationError: the settings do not say where the server is.
     """
-    client = connect(task.block)
-    if task.list is not None:
+    client = connect(assignment.block)
+    if assignment.list is not None:
         return RedisList(
-            client, task.list, task.consumer, idle=conf.redis_claim_idle, maxlen=conf.redis_maxlen
+            client,
+            assignment.list,
+            assignment.consumer,
+            idle=conf.redis_claim_idle,
+            maxlen=conf.redis_maxlen,
         )
     return Stream(
         client,
         conf.redis_stream,
-        task.group_name,
-        task.consumer,
-        start="$" if task.broadcast else "0",
+        assignment.group_name,
+        assignment.consumer,
+        start="$" if assignment.broadcast else "0",
         idle=conf.redis_claim_idle,
         maxlen=conf.redis_maxlen,
     )
 
 
-def make_consumer(task: Task, stopped: Callable[[], bool]) -> Consumer:
-    """Return a consumer that does `task` until `stopped` says so.
+def make_consumer(assignment: Assignment, stopped: Callable[[], bool]) -> Consumer:
+    """Return a consumer that does `assignment` until `stopped` says so.
 
     Raises:
         ConfigurationError: a setting cannot be used.
     """
-    read = read_event if task.list is None else read_any
+    read = read_event if assignment.list is None else read_any
     return Consumer(
-        make_queue(task),
+        make_queue(assignment),
         functools.partial(read, largest=conf.redis_message_size),
         retries=conf.retries,
         delay=conf.retry_delay,
         idle=conf.redis_claim_idle,
-        count=task.count,
-        block=task.block,
+        count=assignment.count,
+        block=assignment.block,
         stopped=stopped,
     )
 

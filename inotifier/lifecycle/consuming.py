@@ -11,7 +11,7 @@ from typing import Any
 from django.db import connections
 
 from inotifier.bridge.consumer import Consumer
-from inotifier.bridge.setup import Task, ask, make_consumer, make_queue
+from inotifier.bridge.setup import Assignment, ask, make_consumer, make_queue
 from inotifier.conf import conf
 from inotifier.exceptions import AlreadyRunning, InotifierError
 from inotifier.lifecycle import os_signals
@@ -24,34 +24,34 @@ _ASK = 5.0
 """Seconds after which the status is written, and the server asked for lag and pending."""
 
 
-def consume(task: Task, announce: Announce) -> None:
-    """Do `task` until SIGTERM or SIGINT; return after the message at hand.
+def consume(assignment: Assignment, announce: Announce) -> None:
+    """Do `assignment` until SIGTERM or SIGINT; return after the message at hand.
 
     Raises:
         InotifierError: a consumer of this name runs here already, or the settings cannot be used.
     """
-    pid_file = PidFile(_file(task, "pid"))
+    pid_file = PidFile(_file(assignment, "pid"))
     ensure_directories((pid_file.path.parent,), None)
     try:
         pid_file.acquire()
     except AlreadyRunning as exc:
         raise InotifierError(
-            f"a consumer of the name {task.consumer!r} runs already (pid {exc.pid}); "
+            f"a consumer of the name {assignment.consumer!r} runs already (pid {exc.pid}); "
             "give this one another name: --consumer"
         ) from exc
     try:
         pid_file.write(os.getpid())
-        _run(task, announce)
+        _run(assignment, announce)
     finally:
         connections.close_all()
         pid_file.release()
 
 
-def _run(task: Task, announce: Announce) -> None:
+def _run(assignment: Assignment, announce: Announce) -> None:
     with os_signals.queued() as requests:
-        consumer = make_consumer(task, lambda: not requests.empty())
-        announce(f"Consuming {task.title}")
-        report = Report(consumer, StatusFile(_file(task, "status.json")))
+        consumer = make_consumer(assignment, lambda: not requests.empty())
+        announce(f"Consuming {assignment.title}")
+        report = Report(consumer, StatusFile(_file(assignment, "status.json")))
         report.write()
         consumer.run(report.tick)
         report.file.remove()
@@ -96,18 +96,18 @@ class Report:
         )
 
 
-def status(task: Task) -> Status:
+def status(assignment: Assignment) -> Status:
     """Return how the consumer and its queue are; "pid" is None if it does not run here.
 
     Raises:
         ConfigurationError: the settings do not say where the server is, or it refuses.
     """
-    pid = read_pid(_file(task, "pid"))
-    written = read_status(_file(task, "status.json"))
-    queue, away = ask(make_queue(task))
+    pid = read_pid(_file(assignment, "pid"))
+    written = read_status(_file(assignment, "status.json"))
+    queue, away = ask(make_queue(assignment))
     own = written if pid is not None and written.get("pid") == pid else {}
     return {**own, "pid": pid, "queue": queue, "away": away}
 
 
-def _file(task: Task, suffix: str) -> Path:
-    return conf.state_dir / f"inotifier.consumer-{task.file_name}.{suffix}"
+def _file(assignment: Assignment, suffix: str) -> Path:
+    return conf.state_dir / f"inotifier.consumer-{assignment.file_name}.{suffix}"

@@ -52,11 +52,11 @@ class Command(InotifierCommand):
         parser.add_argument("--json", action="store_true", help="print JSON, with --status")
 
     def act(self, options: dict[str, Any]) -> None:
-        from inotifier.bridge.setup import Task
+        from inotifier.bridge.setup import Assignment
         from inotifier.lifecycle import consuming
 
         given = {"consumer": options["consumer"]} if options["consumer"] else {}
-        task = Task(
+        assignment = Assignment(
             group=options["group"],
             count=options["count"],
             block=options["block"] / 1000,
@@ -65,13 +65,13 @@ class Command(InotifierCommand):
             **given,
         )
         if not options["status"]:
-            consuming.consume(task, self.announce)
+            consuming.consume(assignment, self.announce)
             return
-        status = consuming.status(task)
+        status = consuming.status(assignment)
         if options["json"]:
             self.announce(json.dumps(status, indent=1))
         else:
-            for line in lines(status, task.title):
+            for line in lines(status, assignment.title):
                 self.announce(line)
         if status["pid"] is None:
             sys.exit(NOT_RUNNING)
