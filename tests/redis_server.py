@@ -75,6 +75,11 @@ class RedisServer:
         self._clients.append(client)
         return client
 
+    def empty(self) -> None:
+        """Remove all that it holds."""
+        with self.client() as client:
+            client.flushall()
+
     def kill(self) -> None:
         """End it as a power cut does."""
         self._end(signal.SIGKILL)

@@ -41,9 +41,7 @@ def shared():
 
 @pytest.fixture
 def server(shared):
-    client = shared.client()
-    client.flushall()
-    client.close()
+    shared.empty()
     return shared
 
 

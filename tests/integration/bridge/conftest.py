@@ -23,9 +23,7 @@ def shared_server():
 def server(shared_server, settings):
     """A server without data, which the settings name."""
     settings.INOTIFIER_REDIS_URL = shared_server.url
-    client = shared_server.client()
-    client.flushall()
-    client.close()
+    shared_server.empty()
     return shared_server
 
 

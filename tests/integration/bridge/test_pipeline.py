@@ -101,7 +101,7 @@ def test_a_batch_is_given_up_as_a_whole(watch, tmp_path):
 
 @pytest.mark.parametrize("outage", [OSError("away"), type("OperationalError", (Exception,), {})()])
 def test_an_outage_is_no_failure(watch, tmp_path, outage, caplog):
-    queue = Queue({"a": [outage] * 4})
+    queue = Queue({"a": [outage] * 2})
     running = watch(queue)
     touch(tmp_path, "a", "b")
     running.stop()
