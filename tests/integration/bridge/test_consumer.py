@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import threading
-import time
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -28,6 +27,9 @@ from tests.integration.bridge.consuming import (
     stream,
 )
 from tests.waiting import wait_for
+
+HOUR = 3_600_000
+"""In milliseconds."""
 
 
 @pytest.fixture
@@ -91,18 +93,32 @@ def test_consumers_of_a_group_share_the_work(client):
     assert one.counters.delivered == two.counters.delivered == 50
 
 
-def abandon(client, consumer, count):
-    """Leave `count` messages as a consumer does that died a while ago."""
+def leave(client, consumer, count):
+    """Have a consumer read `count` messages, and do nothing with them."""
     queue = stream(client, consumer).queue
     queue.open()
-    keys = [item.key for item in queue.read(count, 0.0)]
-    client.xclaim("inotifier", queue.group, consumer, 0, keys, idle=int(IDLE * 2000), justid=True)
+    assert len(queue.read(count, 0.0)) == count
+
+
+def in_hands(client, consumer):
+    """Return what a consumer has in hand: for how many milliseconds, by the message's key."""
+    rows = client.execute_command("XPENDING", "inotifier", "inotifier", "-", "+", 1000, consumer)
+    return {key: idle for key, _, idle, _ in rows}
+
+
+def grow_old(client, consumer):
+    """Let a consumer have had for an hour what it has."""
+    keys = list(in_hands(client, consumer))
+    client.execute_command(
+        "XCLAIM", "inotifier", "inotifier", consumer, 0, *keys, "IDLE", HOUR, "JUSTID"
+    )
 
 
 def test_ten_consumers_at_once_deliver_everything_once(server, client):
     publish(client, *map(str, range(2000)))
     for name in ("dead one", "dead two"):
-        abandon(client, name, 50)
+        leave(client, name, 50)
+        grow_old(client, name)
     stop = threading.Event()
     with Receiver("in_create") as receiver, contextlib.ExitStack() as stack:
         consumers = [
@@ -310,36 +326,31 @@ def test_a_consumer_that_comes_back_begins_with_what_it_had(client):
 
 def test_what_a_dead_consumer_left_is_taken_over_after_a_time(client):
     publish(client, "a")
-    other = stream(client, "dead", idle=0.3)
-    other.queue.open()
-    other.queue.read(10, 0.0)
-    consumer = stream(client, "alive", idle=0.3)
+    leave(client, "dead", 1)
+    clock = Clock()
+    consumer = stream(client, "alive", clock=clock)
     with Receiver("in_create") as receiver:
         consumer.step()
         assert receiver.names == []
-        wait_for(lambda: consumer.step() or receiver.names, 5)
+        grow_old(client, "dead")
+        clock.now += IDLE
+        consumer.step()
+        assert receiver.names == ["in_create"]
+    assert consumer.counters.taken_over == 1
     assert pending(client) == 0
 
 
-def test_what_a_living_consumer_has_is_left_to_it(client, receive):
-    def waits(**kwargs):
-        raise TryAgain(3600)
+def test_a_consumer_tells_that_it_lives_while_a_receiver_takes_its_time(client, receive):
+    def takes_its_time(**kwargs):
+        grow_old(client, "one")
+        wait_for(lambda: max(in_hands(client, "one").values()) < HOUR)
 
-    receive(waits)
-    publish(client, "a")
-    stop = []
-    one = stream(client, "one", idle=0.4, stopped=lambda: stop)
-    two = stream(client, "two", idle=0.4)
-    begun = time.monotonic()
-
-    def both():
-        two.step()
-        if time.monotonic() - begun > 1.5:
-            stop.append(True)
-
-    one.run(both)
-    assert one.in_hand == 1
-    assert two.counters.taken_over == 0
+    receive(takes_its_time)
+    publish(client, "a", "b")
+    consumer = stream(client, "one", idle=0.3, stopped=lambda: consumer.counters.delivered == 2)
+    consumer.run()
+    assert consumer.counters.taken_over == 0
+    assert pending(client) == 0
 
 
 def test_a_message_that_ends_its_consumers_is_dead_after_a_while(client):

@@ -12,7 +12,7 @@ from inotifier.bridge import RedisPublisher
 from inotifier.events import IN_CREATE, Event
 from inotifier.exceptions import TryAgain
 from tests.in_process import Receiver
-from tests.integration.bridge.consuming import Clock, connecting, from_list
+from tests.integration.bridge.consuming import IDLE, Clock, connecting, from_list
 from tests.waiting import wait_for
 
 
@@ -165,13 +165,17 @@ def test_a_consumer_that_comes_back_begins_with_what_it_had(client, messages):
 
 def test_what_a_dead_consumer_left_is_taken_over_after_a_time(client, messages):
     push(client, "a", "b")
-    other = from_list(client, "dead", idle=0.3)
+    other = from_list(client, "dead")
     other.queue.open()
     other.queue.read(10, 0.0)
-    consumer = from_list(client, "alive", idle=0.3)
+    clock = Clock()
+    consumer = from_list(client, "alive", clock=clock)
     consumer.step()
     assert messages == []
-    wait_for(lambda: consumer.step() or len(messages) == 2, 5)
+    assert client.pexpire("jobs:alive:dead", 1)  # it had an end before, which is nearer now
+    wait_for(lambda: not client.exists("jobs:alive:dead"))
+    clock.now += IDLE
+    consumer.step()
     assert messages == ["a", "b"]
     assert left(client) == 0
     assert [one["name"] for one in consumer.queue.describe()["consumers"]] == ["alive"]
