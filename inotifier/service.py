@@ -97,6 +97,11 @@ class Service:
         return self._dispatcher.depth
 
     @property
+    def calls(self) -> dict[int, object]:
+        """What threads deliver now, by their idents: another object for each call."""
+        return self._dispatcher.calls
+
+    @property
     def unkept(self) -> int:
         """Number of events that wait and would not come again after a restart."""
         return sum(one.pending for one in self.handlers if not one.keeps)

@@ -52,6 +52,7 @@ class Dispatcher:
         self._put = 0
         self._done = 0  # or deferred: there is nothing more to do here
         self._deferrals: tuple[Deferrals, ...] = ()
+        self._calls: dict[int, object] = {}
         self._finishing = False
         self._abandoned = False
         # What follows belongs to whoever holds the lock.
@@ -90,6 +91,11 @@ class Dispatcher:
     def waiting(self) -> int:
         """Number of events that wait for their time to be delivered again."""
         return len(self._timers)
+
+    @property
+    def calls(self) -> dict[int, object]:
+        """What threads deliver now, by their idents: another object for each call."""
+        return self._calls.copy()
 
     @property
     def alive(self) -> bool:
@@ -175,14 +181,17 @@ class Dispatcher:
             self._deliver(batch)
             self._resume()
             refresh_connections()
+            self._calls.pop(threading.get_ident(), None)
 
     def _deliver(self, batch: Batch) -> None:
         alone, order = not self._workers, self._order
+        calls, me = self._calls, threading.get_ident()
         for subscription, event in batch:
             if self._abandoned:
                 return
             handler = subscription.handler
             if alone and event.mask and (not order or order.is_free(handler, event)):
+                calls[me] = event
                 wait = handler.attempt(event)
                 if wait is None:
                     self._done += 1
@@ -251,6 +260,7 @@ class Dispatcher:
     def _perform(self, delivery: Delivery) -> list[Delivery]:
         """Deliver; return what may be delivered now that it is done."""
         event = delivery.event
+        self._calls[threading.get_ident()] = object()
         if isinstance(event, Question):
             try:
                 events = _answer(event)
@@ -300,6 +310,7 @@ class Dispatcher:
             refresh_after_rest()
             self._set_free(self._perform(delivery))
             refresh_connections()
+            self._calls.pop(threading.get_ident(), None)
             if self._finishing and not self.depth:
                 self._queue.put([])
         close_connections()

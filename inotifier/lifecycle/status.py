@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inotifier.dispatcher import Handler
-from inotifier.events import mask_names
+from inotifier.events import mask_names, printable
 from inotifier.lifecycle.status_file import Status
 from inotifier.service import Service
 
@@ -36,3 +36,27 @@ def _describe_entry(handler: Handler) -> Status:
 
 def _describe_event(mask: int, pathname: str, timestamp: float) -> Status:
     return {"maskname": mask_names(mask), "pathname": pathname, "timestamp": timestamp}
+
+
+def summary(status: Status) -> str:
+    """Return the whole status as one line, without paths."""
+    entries = status["entries"]
+    numbers = {
+        key: sum(entry[key] for entry in entries) for key in ("delivered", "failed", "retried")
+    }
+    parts = [
+        f"{len(entries)} entries",
+        f"{numbers['delivered']} events delivered, {status['queue_depth']} waiting",
+    ]
+    parts += [f"{numbers[key]} {key}" for key in ("failed", "retried") if numbers[key]]
+    if status["overflows"]:
+        parts.append(f"{status['overflows']} overflows")
+    if status["catching_up"]:
+        parts.append("looking for what was missed")
+    if degraded := sum(bool(entry["problem"]) for entry in entries):
+        parts.append(f"{degraded} entries degraded")
+    if status["state_problem"]:
+        parts.append(f"degraded: {printable(status['state_problem'])}")
+    if status["reload"]["state"] == "refused":
+        parts.append("the last reload was refused")
+    return "; ".join(parts)

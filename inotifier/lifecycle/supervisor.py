@@ -20,18 +20,20 @@ from inotifier.lifecycle.pid_file import PidFile
 from inotifier.lifecycle.plan import Handover, Plan
 from inotifier.lifecycle.readiness import Reporter
 from inotifier.lifecycle.settings_check import SettingsCheck
-from inotifier.lifecycle.status import describe
+from inotifier.lifecycle.status import describe, summary
 from inotifier.lifecycle.status_file import Status, StatusFile
+from inotifier.lifecycle.systemd import ServiceManager
 from inotifier.service import Service
 from inotifier.state import State
 from inotifier.watches import load
 
 logger = logging.getLogger(__name__)
 
-_TICK = 1.0
 _TICK_WHILE_CHECKING = 0.1
 _KEEP_PID_FILE = 3600.0
 _STOPS_TO_CUT = 2
+_ENDING = 5.0
+"""Seconds after the deliveries: commands that run are ended, and reports are sent."""
 _MOST_NAMED = 100
 
 
@@ -66,6 +68,7 @@ class Supervisor:
         self._check: SettingsCheck | None = None
         self._kept = time.monotonic()
         self._status_file = StatusFile(plan.status_file)
+        self._manager = ServiceManager.taken() if plan.foreground else ServiceManager()
 
     def run(self) -> None:
         """Watch until SIGTERM or SIGINT, then deliver what was read."""
@@ -75,6 +78,7 @@ class Supervisor:
                 while self._step():
                     pass
             finally:
+                self._manager.stopping(conf.shutdown_timeout + _ENDING)
                 self._drain()
                 self._service.close()
                 self._state.close()
@@ -85,8 +89,9 @@ class Supervisor:
     def _begin(self) -> None:
         self._pid_file.write(os.getpid())
         self._watch()
-        self._write_status()
+        status = self._write_status()
         self._reporter.ready()
+        self._manager.ready(summary(status))
         logger.info("watching %d entries as process %d", len(self._service.handlers), os.getpid())
 
     def _watch(self) -> None:
@@ -109,11 +114,12 @@ class Supervisor:
 
     def _step(self) -> bool:
         """Wait for a signal or a tick and act on it; False if it is time to stop."""
-        self._receive(_TICK_WHILE_CHECKING if self._check else _TICK)
+        self._receive(_TICK_WHILE_CHECKING if self._check else self._manager.tick)
         if not self._stops:
             self._service.check_alive()
+            self._manager.ping(self._service.calls)
             self._pursue_reload()
-            self._write_status()
+            self._manager.tell(summary(self._write_status()))
             self._keep_pid_file()
         return not self._stops
 
@@ -142,6 +148,7 @@ class Supervisor:
             if self._service.only_waits and not self._service.unkept:
                 return 0  # it comes again at the next start
             self._receive(_TICK_WHILE_CHECKING)
+            self._manager.ping(self._service.calls)
         return self._service.queue_depth
 
     def _drain(self, *, is_reload: bool = False) -> None:
@@ -156,6 +163,7 @@ class Supervisor:
             if is_reload and self._service.only_waits and not self._service.unkept:
                 break
             self._receive(0.0)
+            self._manager.ping(self._service.calls)
         waiting, running = self._service.deferred
         if left := self._service.abandon():
             lost = self._service.unkept
@@ -196,6 +204,7 @@ class Supervisor:
         self._answering, self._asked = self._asked, 0
         self._reload_state = "checking"
         logger.info("reload: checking the new settings")
+        self._manager.reloading()
         try:
             self._check = SettingsCheck(self._plan)
         except OSError as exc:
@@ -205,6 +214,7 @@ class Supervisor:
         self._answered += self._answering
         self._reload_state, self._reload_error = "refused", reason
         logger.error("reload refused, the daemon goes on as it was:\n%s", reason)
+        self._manager.ready(summary(self._write_status()))
 
     def _reexecute(self) -> None:
         """Replace this process by a new one with the same pid, pid file and inotify instance."""
@@ -248,7 +258,9 @@ class Supervisor:
                     os.set_inheritable(fd, fd in kept)
             os.chdir(self._plan.directory)
             command = self._plan.call("inotifier_start")
-            os.execve(command[0], command, handover.environment())  # noqa: S606
+            self._manager.replacing()
+            environment = {**handover.environment(), **self._manager.variables}
+            os.execve(command[0], command, environment)  # noqa: S606
         except OSError as exc:
             self._stay(handover, f"cannot execute anew: {exc}")
 
@@ -261,10 +273,11 @@ class Supervisor:
             os.set_inheritable(fd, False)
         self._inotify_fd = self._service.release()
         self._watch()
-        self._reload_state, self._reload_error = "refused", reason
-        logger.error("reload refused, the daemon goes on as it was:\n%s", reason)
+        self._answering = self._asked = 0
+        self._refuse(reason)
 
-    def _write_status(self) -> None:
+    def _write_status(self) -> Status:
+        """Write how the daemon is, and return it."""
         status: Status = {
             "pid": os.getpid(),
             "started": self._started,
@@ -276,6 +289,7 @@ class Supervisor:
             },
         }
         self._status_file.write(status)
+        return status
 
     def _keep_pid_file(self) -> None:
         self._pid_file.keep()
