@@ -14,6 +14,7 @@ from benchmarks import (
     bridge,
     cost,
     filters,
+    idle,
     latency,
     moves,
     nested,
@@ -41,6 +42,7 @@ BENCHMARKS = {
         polling,
         tasks,
         bridge,
+        idle,
     )
 }
 
