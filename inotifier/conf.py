@@ -135,7 +135,8 @@ class Settings:
     @property
     def working_directory(self) -> Path:
         """INOTIFIER_WORKING_DIRECTORY, or BASE_DIR, or /."""
-        return self._path("INOTIFIER_WORKING_DIRECTORY") or self._path("BASE_DIR") or Path("/")
+        given = self._path("INOTIFIER_WORKING_DIRECTORY")
+        return given or (self.base_dir if self._base_dir else Path("/"))
 
     @property
     def umask(self) -> int:

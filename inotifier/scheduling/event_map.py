@@ -89,6 +89,18 @@ class EventMap(Deferring):
         # The kernel tells of an overflow, say, whoever asks for something.
         return mask if mask & ALL_EVENTS else mask | IN_DELETE_SELF
 
+    @property
+    def writes_to(self) -> set[str] | None:
+        """Directories that its schedulers say they write to; None if one may write anywhere."""
+        found: set[str] = set()
+        for targets in self._targets.values():
+            for target in targets:
+                places = getattr(target, "writes_to", ())
+                if places is None:
+                    return None
+                found.update(places)
+        return found
+
     def prepare(self, entry_path: str) -> None:
         """Prepare the schedulers."""
         for targets in self._targets.values():

@@ -43,6 +43,12 @@ class FileManagerScheduler(TaskScheduler):
         self._ignores_self = ignore_self
         self._own_files = OwnFiles()
 
+    @property
+    def writes_to(self) -> set[str] | None:
+        """Directories that its rules write to; None if one of them may write anywhere."""
+        found = {rule.target_directory for rule in self._rules if rule.action != "delete"}
+        return None if None in found else {path for path in found if path is not None}
+
     def wants(self, event: Event) -> bool:
         """Tell whether a rule is to be applied for `event`."""
         if not super().wants(event) or is_in_workshop(event.pathname):

@@ -93,6 +93,14 @@ class FileManagerRule:
             raise ValueError(f"{path!r} does not match {self._pattern.pattern!r}")
         return match.expand(self._template) + path[match.end() :]
 
+    @property
+    def target_directory(self) -> str | None:
+        """A directory that all targets lie below, None if that cannot be told."""
+        if self._root is not None:
+            return self._root
+        fixed, _, _ = self._template.partition("\\")
+        return os.path.dirname(fixed) if fixed.startswith("/") else None
+
     def apply(self, path: str, notes: Notes) -> str:
         """Do what it says with `path`, which matches.
 

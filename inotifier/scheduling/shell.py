@@ -56,6 +56,11 @@ class ShellScheduler(TaskScheduler):
         self._owner, self._home = (None, {}) if user is None else _owner(user)
         self._time = _seconds(timeout)
 
+    @property
+    def writes_to(self) -> None:
+        """None: a command may write anywhere."""
+        return None
+
     def _run(self, event: Event, task_id: str) -> None:
         facts = facts_of(event)
         given = {**os.environ, **self._home, **self._variables, **environment_of(facts)}
