@@ -16,6 +16,7 @@ from inotifier.conf import conf
 from inotifier.events import printable
 from inotifier.exceptions import InotifierError, NotRunning, ReloadFailed
 from inotifier.lifecycle import detach, os_signals
+from inotifier.lifecycle.first_process import leave_to_child
 from inotifier.lifecycle.pid_file import PidFile, read_pid, remove_left_over
 from inotifier.lifecycle.plan import Handover, Plan, new_owner
 from inotifier.lifecycle.process import Process
@@ -49,6 +50,8 @@ def start(plan: Plan, announce: Announce, timeout: float) -> None:
         AlreadyRunning: there is one.
         InotifierError: anything else that keeps it from watching; nothing is left running.
     """
+    if plan.foreground:
+        leave_to_child()
     owner = new_owner()
     ensure_directories((plan.pid_file.parent, plan.status_file.parent), owner)
     pid_file = PidFile(plan.pid_file)

@@ -164,10 +164,10 @@ class Project:
         process = subprocess.Popen(
             command,
             text=True,
-            stdin=subprocess.DEVNULL,
             **{
                 "cwd": self.directory,
                 "env": self.env,
+                "stdin": subprocess.DEVNULL,
                 "stdout": subprocess.PIPE,
                 "stderr": subprocess.PIPE,
                 **options,
