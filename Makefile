@@ -63,6 +63,7 @@ lint: $(VENV)/.lint
 	$(bin)/docutils --writer=null --report=1 --halt=2 CHANGELOG.rst
 	$(bin)/docutils --writer=null --report=1 --halt=2 docs/migrating-from-pyinotifyd.rst
 	$(bin)/docutils --writer=null --report=1 --halt=2 docs/other-processes.rst
+	$(bin)/docutils --writer=null --report=1 --halt=2 docs/how-to-systemd.rst
 
 bench: $(VENV)/.bench
 	$(bin)/python -m benchmarks $(BENCH_ARGS)
