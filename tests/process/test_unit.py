@@ -74,6 +74,22 @@ def test_a_call_by_the_module_needs_the_directory_and_the_path(project, tmp_path
     assert f"-m django inotifier_start --foreground --pythonpath={top}/app\n" in text
 
 
+def test_the_next_release_is_found(tmp_path):
+    release, current = tmp_path / "releases" / "1", tmp_path / "current"
+    project = Project(release, code="BASE_DIR = BASE_DIR.resolve()")
+    current.symlink_to(release)
+    project.env["PWD"] = str(current)
+    command = [project.python, "manage.py", "inotifier_unit", "systemd"]
+    text = succeeded(project.execute(command, cwd=current)).stdout
+    assert f"WorkingDirectory={current}\n" in text
+    assert f" {current}/manage.py inotifier_start" in text
+
+
+def test_without_base_dir_relative_paths_lie_where_it_is_called(make_project):
+    project = make_project(code="del BASE_DIR")
+    assert f"WorkingDirectory={project.directory}\n" in printed(project, "systemd")
+
+
 def test_settings_on_the_command_line_are_kept(project):
     project.write("other.py", "from settings import *")
     text = printed(project, "supervisor", "--settings=other")

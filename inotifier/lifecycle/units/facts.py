@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from django.conf import settings
+
 from inotifier.conf import conf
 from inotifier.exceptions import ConfigurationError
 from inotifier.lifecycle.plan import Plan
@@ -76,9 +78,7 @@ def gather(plan: Plan, entries: Sequence[Entry], watchdog: float | None = None) 
     """
     uid, gid = conf.owner or (os.geteuid(), os.getegid())
     command = _absolute_command(plan)
-    is_module = command[-2:-1] == ["-m"]
-    # Python finds the project's modules beside manage.py, or else in the current directory.
-    directory = plan.directory if is_module else str(conf.base_dir)
+    directory = _directory(plan, command)
     return Facts(
         name="inotifier-" + re.sub(r"[^A-Za-z0-9_.-]", "_", conf.project_name),
         title=f"File events of {_module()} for Django (inotifier)",
@@ -97,6 +97,15 @@ def gather(plan: Plan, entries: Sequence[Entry], watchdog: float | None = None) 
         watchdog=watchdog,
         places=find_places(entries, [*command, directory]),
     )
+
+
+def _directory(plan: Plan, command: Sequence[str]) -> str:
+    """Return a directory in which `command` does what it does here."""
+    is_module = command[-2:-1] == ["-m"]
+    if is_module or not getattr(settings, "BASE_DIR", None):
+        return plan.directory  # modules, or relative paths, are looked for there
+    # Not BASE_DIR, where symbolic links may be resolved: it may be gone after the next release.
+    return os.path.dirname(command[-1])  # noqa: PTH120
 
 
 def _module() -> str:
