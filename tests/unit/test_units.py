@@ -6,6 +6,7 @@ import shlex
 import shutil
 import stat
 import subprocess
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -183,15 +184,16 @@ def run_openrc(text: str, directory: Path, call: str) -> subprocess.CompletedPro
 
 
 @pytest.fixture
-def program(tmp_path) -> Path:
-    """A program in a bad place that prints how it was called."""
-    tmp_path.chmod(0o755)
-    directory = tmp_path / EVIL
-    directory.mkdir()
-    program = directory / "manage.py"
-    program.write_text('#!/bin/sh\nid -un\npwd\nprintf "%s\\n" "$V" "$@"\n')
-    program.chmod(0o755)
-    return program
+def program():
+    """A program in a bad place that prints how it was called; everybody can run it."""
+    with tempfile.TemporaryDirectory() as top:
+        Path(top).chmod(0o755)
+        directory = Path(top) / EVIL
+        directory.mkdir()
+        program = directory / "manage.py"
+        program.write_text('#!/bin/sh\nid -un\npwd\nprintf "%s\\n" "$V" "$@"\n')
+        program.chmod(0o755)
+        yield program
 
 
 def openrc_script(program: Path, **changes) -> str:
@@ -218,9 +220,6 @@ def test_the_script_calls_the_command_as_it_is(tmp_path, program):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_the_script_becomes_the_user(tmp_path, program):
-    for directory in (tmp_path, *tmp_path.parents):
-        if directory.owner() == "root" and not directory.stat().st_mode & 0o001:
-            directory.chmod(directory.stat().st_mode | 0o011)
     result = run_openrc(openrc_script(program, user="daemon"), tmp_path, "status")
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines() == [
