@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 
 from inotifier.events import UNASKED, Event, printable
-from inotifier.urls import scheme_of
+from inotifier.locations import scheme_of
 
 logger = logging.getLogger(__name__)
 

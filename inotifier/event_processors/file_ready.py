@@ -28,7 +28,7 @@ from inotifier.event_processors.ready_names import TEMPORARY, ReadyNames
 from inotifier.event_processors.sending import send
 from inotifier.events import Event
 from inotifier.exceptions import ReceiversFailed, TryAgain
-from inotifier.urls import is_url
+from inotifier.locations import is_url
 from inotifier.writers import Writers, writers_of
 
 _SOON = 0.1

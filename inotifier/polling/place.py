@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 from inotifier.dispatcher import Handler, Question
 from inotifier.events import IN_CLOSE_WRITE, IN_CREATE, IN_DELETE, IN_MODIFY, Event
+from inotifier.locations import without_user
 from inotifier.notifier import Batch
 from inotifier.polling.place_books import PlaceBooks, PlaceEvent, seen_as
 from inotifier.recovery import subscribed
 from inotifier.sources import Poller, SourceError, make_poller
 from inotifier.state import Seen
-from inotifier.urls import without_user
 
 _PORTION = 1000
 """Subjects that are asked about at once."""

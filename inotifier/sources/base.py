@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from inotifier.exceptions import InotifierError
-from inotifier.urls import public, scheme_of
+from inotifier.locations import public, scheme_of
 
 INITIAL = ("ignore", "created")
 

@@ -8,9 +8,9 @@ import stat
 from typing import TYPE_CHECKING
 
 from inotifier.events import printable
+from inotifier.locations import Location, path_of, text_of
 from inotifier.sources.base import Poller, SourceError
 from inotifier.sources.listing import Listing, State
-from inotifier.urls import Location, path_of, text_of
 
 logger = logging.getLogger(__name__)
 

@@ -22,11 +22,11 @@ from inotifier.events import (
     printable,
 )
 from inotifier.exceptions import WatchError
+from inotifier.locations import Location, path_of
 from inotifier.notifier import Batch, Inotify, Keeper, Subscription
 from inotifier.sources.base import Change, changes
 from inotifier.sources.files import FilePoller, make_missing
 from inotifier.sources.listing import Listing, Part, State
-from inotifier.urls import Location, path_of
 
 logger = logging.getLogger(__name__)
 

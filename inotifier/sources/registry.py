@@ -8,8 +8,8 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from inotifier.locations import Location, scheme_of
 from inotifier.sources.base import Poller, SourceError
-from inotifier.urls import Location, scheme_of
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from inotifier.conf import absolute, conf
 from inotifier.events import ALL_EVENTS, IN_ONLYDIR, mask_names, parse_mask, printable
 from inotifier.exceptions import ConfigurationError
 from inotifier.filters import PathFilter
-from inotifier.urls import path_of, scheme_of
+from inotifier.locations import path_of, scheme_of
 from inotifier.watches.places import check_mask, check_processor, public_url
 from inotifier.watches.problems import FORMS, SHAPE, Unusable, shown
 from inotifier.watches.processors import make_processor

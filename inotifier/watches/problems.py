@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from inotifier.exceptions import InotifierError
-from inotifier.urls import without_user
+from inotifier.locations import without_user
 
 SHAPE = (
     "setting INOTIFIER_WATCH_PATHS should be an iterable of 3-tuples of the form\n"

@@ -10,7 +10,7 @@ from django.conf import settings
 
 from inotifier.conf import conf
 from inotifier.exceptions import ConfigurationError
-from inotifier.urls import without_user
+from inotifier.locations import without_user
 from inotifier.watches.advice import advice_on, repeated
 from inotifier.watches.entry import make_entry
 from inotifier.watches.problems import FORMS, SHAPE, Problem, Unusable, shown

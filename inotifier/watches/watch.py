@@ -9,7 +9,7 @@ from typing import Any
 
 from inotifier.conf import conf
 from inotifier.filters import PathFilter
-from inotifier.urls import without_password, without_user
+from inotifier.locations import without_password, without_user
 
 Processor = Callable[[Any], object]
 """What takes an event: an instance of `pyinotify.ProcessEvent`, or any callable."""

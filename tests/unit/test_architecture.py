@@ -22,7 +22,7 @@ LAYERS = (
             "events",
             "filters",
             "options",
-            "urls",
+            "locations",
             "writers",
             "later",
             "connections",

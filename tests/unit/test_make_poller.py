@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from inotifier.locations import path_of, scheme_of
 from inotifier.sources import (
     FilePoller,
     INotifyPoller,
@@ -15,7 +16,6 @@ from inotifier.sources import (
     register_poller,
     registry,
 )
-from inotifier.urls import path_of, scheme_of
 
 
 class Nowhere(Poller):
