@@ -63,6 +63,7 @@ class Service:
             self._inotify, self._lost, adopted=self._adopted, overflowed=self._overflowed
         )
         self._watched = [handler for handler in self.handlers if not handler.entry.polls]
+        self._subscriptions: dict[Handler, Subscription] = {}
         self._dispatcher = Dispatcher(conf.workers)
         self._queue_size = conf.queue_size
         self._recovery = Recovery(
@@ -100,6 +101,25 @@ class Service:
     def calls(self) -> dict[int, object]:
         """What threads deliver now, by their idents: another object for each call."""
         return self._dispatcher.calls
+
+    @property
+    def lag(self) -> float:
+        """Seconds by which delivering is behind reading: the age of what is delivered now."""
+        busy_for = self._dispatcher.busy_for
+        handed = [one.last_event[2] for one in self.handlers if one.last_event is not None]
+        if not busy_for or not handed:
+            return busy_for
+        return min(busy_for, max(0.0, time.time() - max(handed)))
+
+    @property
+    def watches(self) -> int:
+        """Number of the kernel's watches that stand for the entries."""
+        return len(self._keeper.tree.nodes)
+
+    def watches_of(self, handler: Handler) -> int | None:
+        """Return how many of them serve the entry of `handler`; None if it is polled."""
+        subscription = self._subscriptions.get(handler)
+        return None if subscription is None else self._keeper.watches_of(subscription)
 
     @property
     def unkept(self) -> int:
@@ -148,11 +168,12 @@ class Service:
             announce(f"{_how(entry)} {printable(entry.path)}, processed by {entry.processor_name}")
             if entry.watch.missing == "create":
                 _make(entry.path)
-        subscriptions = [self._subscription(handler) for handler in self._watched]
-        self._keeper.add(subscriptions)
+        subscriptions = {handler: self._subscription(handler) for handler in self._watched}
+        self._subscriptions = subscriptions
+        self._keeper.add(list(subscriptions.values()))
         if self._adopted:
             self._keeper.remove_strangers()
-        for handler, subscription in zip(self._watched, subscriptions, strict=True):
+        for handler, subscription in subscriptions.items():
             handler.problem = subscription.problem
         for handler in self.handlers:
             _prepare(handler.entry)

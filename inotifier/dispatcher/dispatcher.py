@@ -50,6 +50,7 @@ class Dispatcher:
             for number in range(workers if workers > 1 else 0)
         ]
         self._put = 0
+        self._busy_since = 0.0
         self._done = 0  # or deferred: there is nothing more to do here
         self._deferrals: tuple[Deferrals, ...] = ()
         self._calls: dict[int, object] = {}
@@ -98,6 +99,13 @@ class Dispatcher:
         return self._calls.copy()
 
     @property
+    def busy_for(self) -> float:
+        """Seconds for which there has always been something to deliver; 0 if there is nothing."""
+        if self._in_order <= self.waiting:
+            return 0.0
+        return self._clock() - self._busy_since
+
+    @property
     def alive(self) -> bool:
         """False once a thread has ended."""
         return all(thread.is_alive() for thread in (self._thread, *self._workers))
@@ -114,6 +122,8 @@ class Dispatcher:
             for subscription, event in batch:
                 if subscription.handler.asks_for(event):
                     subscription.handler.seen += 1
+            if self._put == self._done:
+                self._busy_since = self._clock()
             self._put += len(batch)
         self._queue.put(batch)
 

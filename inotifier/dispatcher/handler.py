@@ -8,11 +8,13 @@ import os
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any, Protocol, runtime_checkable
 
 from inotifier.books import TOLD, Bookkeeping
 from inotifier.connections import refresh_connections
 from inotifier.dispatcher.deferrals import Deferrals
+from inotifier.dispatcher.figures import AGAIN, DELIVERED, FAILED, LATER, Figures
 from inotifier.dispatcher.loops import TELLING, Loops
 from inotifier.dispatcher.own_writes import OwnWrites
 from inotifier.events import Event, mask_names, printable
@@ -86,6 +88,7 @@ class Handler:
         ignored: events left out: by the filter, or because a handler had caused them.
         last_event: mask, path and time of the last one that was handed over.
         problem: why the entry does not get all its events, "" if it does.
+        figures: what is remembered of its calls.
     """
 
     entry: Entry
@@ -107,6 +110,7 @@ class Handler:
         self._loops = Loops(self.entry.name)
         self.holds = self.entry.watch.on_failure == "hold"
         self.deferrals = Deferrals(self)
+        self.figures = Figures()
         # What its filter leaves out of a place with a URL is not even asked about.
         self._filter = self.entry.filter if self.entry.url is None else None
         processor = self.entry.processor
@@ -152,6 +156,7 @@ class Handler:
         if is_asked:
             # Kept apart from the event, which the processor may change.
             last = self.last_event = (event.mask, event.pathname, event.timestamp)
+            begun = perf_counter()
             try:
                 if self._gathering is not None and books is not None:
                     _brief(self._gathering, books, event, look)
@@ -159,10 +164,14 @@ class Handler:
                 if result is not None and isinstance(result, Later):
                     event.mask, event.pathname, _ = last
                     event.src_pathname = source
-                    return self._defer(result, event, look, is_told=books is not None)
+                    deferrals = self._defer(result, event, look, is_told=books is not None)
+                    self.figures.note(last, LATER, perf_counter() - begun)
+                    return deferrals
             except BaseException as exc:  # sys.exit() too: it must not harm others
                 event.mask, event.pathname, _ = last
+                seconds = perf_counter() - begun
                 wait = self.fail(event, exc, tried)
+                self.figures.note(last, FAILED if wait is None else AGAIN, seconds)
                 if wait is not None:
                     event.src_pathname = source
                     if books is not None:
@@ -175,6 +184,7 @@ class Handler:
             else:
                 if is_child():
                     end_child()
+                self.figures.note(last, DELIVERED, perf_counter() - begun)
                 self.delivered += 1
                 if books is not None:
                     event.mask, event.pathname, _ = last
@@ -260,6 +270,8 @@ class Handler:
                     reason,
                     exc_info=reason,
                 )
+            with contextlib.suppress(Exception):  # of an exception that cannot be shown
+                self.figures.note_failure(event.mask, event.pathname, who, then, reason)
 
 
 def _brief(gathering: Gathering, books: Bookkeeping, event: Event, status: Any) -> None:

@@ -265,6 +265,19 @@ class Keeper:
         """Return all roots, each with who asked for it."""
         return [(wd, one) for wd, at in self._subscriptions.items() for one in at]
 
+    def watches_of(self, subscription: Subscription) -> int:
+        """Return how many watches serve `subscription`.
+
+        Any thread may ask; while the tree changes, the answer is an estimate.
+        """
+        roots = [wd for wd, at in list(self._subscriptions.items()) if subscription in at]
+        if subscription.members is not None:
+            return len(roots) + len(subscription.members.difference(roots))
+        nodes = [node for wd in roots if (node := self.tree.nodes.get(wd))]
+        if not subscription.deep:
+            return len(nodes)
+        return sum(1 for node in nodes for _ in below(node))
+
     def subscriptions_at(self, wd: int) -> list[Subscription]:
         """Return the subscriptions whose root `wd` is."""
         return list(self._subscriptions.get(wd, ()))
