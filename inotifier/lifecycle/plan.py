@@ -39,6 +39,11 @@ class Plan:
     directory: str
     foreground: bool
 
+    @property
+    def socket(self) -> Path:
+        """Where it answers questions."""
+        return self.status_file.with_name("inotifier.sock")
+
     def call(self, name: str, *options: str) -> list[str]:
         """Return the arguments that run the management command `name` in a new interpreter."""
         return [*self.command, name, *options, *self.arguments]
