@@ -9,6 +9,7 @@ class InotifierConfig(AppConfig):
     verbose_name = "Inotifier"
 
     def ready(self) -> None:
-        from inotifier.checks import check_settings
+        from inotifier.checks import check_metrics, check_settings
 
         register(check_settings, "inotifier")
+        register(check_metrics, "inotifier")

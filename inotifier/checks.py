@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
 from django.core.checks import CheckMessage, Error, Warning
+
+from inotifier.conf import conf
+from inotifier.exceptions import ConfigurationError
 
 
 def check_settings(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
@@ -26,4 +30,22 @@ def check_settings(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
     return [
         (Error if problem.fatal else Warning)(problem.message, hint=problem.hint, id=problem.id)
         for problem in problems
+    ]
+
+
+def check_metrics(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
+    """Return what is missing for the metrics that the settings ask for."""
+    try:
+        is_wanted = conf.metrics_address is not None or conf.metrics_token
+    except ConfigurationError:
+        return []  # told by the other check
+    if not is_wanted or find_spec("prometheus_client") is not None:
+        return []
+    return [
+        Warning(
+            "INOTIFIER_METRICS_PORT or INOTIFIER_METRICS_TOKEN is set, but prometheus_client is "
+            "not installed: there are no metrics.",
+            hint="pip install 'django-inotifier[metrics]', or leave the settings out.",
+            id="inotifier.W010",
+        )
     ]

@@ -257,6 +257,32 @@ class Settings:
         """INOTIFIER_REDIS_MESSAGE_SIZE: bytes that a message may have, or 1,000,000."""
         return self._count("INOTIFIER_REDIS_MESSAGE_SIZE", 1_000_000, least=1)
 
+    @property
+    def metrics_address(self) -> tuple[str, int] | None:
+        """INOTIFIER_METRICS_PORT: host and port where the daemon shows its metrics, or None.
+
+        A port alone is one of this machine's own; "host:port" is open to others.
+        """
+        value = getattr(settings, "INOTIFIER_METRICS_PORT", None)
+        if value is None or value == "":
+            return None
+        host, _, port = str(value).rpartition(":")
+        is_text = isinstance(value, (int, str)) and not isinstance(value, bool)
+        if not (is_text and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+            raise ConfigurationError(
+                f"setting INOTIFIER_METRICS_PORT is {value!r}; it should be a port, or "
+                '"host:port" to let other machines in'
+            )
+        return host.strip("[]") or "127.0.0.1", int(port)
+
+    @property
+    def metrics_token(self) -> str:
+        """INOTIFIER_METRICS_TOKEN: who sends it may read the metrics in the project's URLs."""
+        value = getattr(settings, "INOTIFIER_METRICS_TOKEN", None) or ""
+        if not isinstance(value, str):
+            raise ConfigurationError("setting INOTIFIER_METRICS_TOKEN should be a str")
+        return value
+
     def _number(self, name: str, default: float) -> float:
         value = getattr(settings, name, default)
         if (

@@ -22,7 +22,7 @@ from inotifier.lifecycle.plan import Handover, Plan, new_owner
 from inotifier.lifecycle.process import Process
 from inotifier.lifecycle.readiness import Announce, PipeReporter, Reporter, Waiting
 from inotifier.lifecycle.status_file import Status, ensure_directories, read_status
-from inotifier.lifecycle.supervisor import Supervisor
+from inotifier.lifecycle.supervisor import Exposing, Supervisor
 from inotifier.scan import Scan
 from inotifier.state import State
 from inotifier.watches import load
@@ -35,7 +35,7 @@ _FIND_PATIENCE = 10.0
 _ENDING_PATIENCE = 5.0
 
 
-def start(plan: Plan, announce: Announce, timeout: float) -> None:
+def start(plan: Plan, announce: Announce, timeout: float, expose: Exposing) -> None:
     """Start a daemon; return when its watches stand.
 
     In the foreground, return when it has stopped. Detached, the daemon itself leaves by
@@ -45,6 +45,7 @@ def start(plan: Plan, announce: Announce, timeout: float) -> None:
         plan: what to start.
         announce: takes lines for the user.
         timeout: seconds that a detached daemon may take to set its watches.
+        expose: shows the daemon's figures.
 
     Raises:
         AlreadyRunning: there is one.
@@ -62,10 +63,10 @@ def start(plan: Plan, announce: Announce, timeout: float) -> None:
         connections.close_all()
         if plan.foreground:
             detach.stay(owner)
-            _supervise(Supervisor(plan, pid_file, Reporter(announce)))
+            _supervise(Supervisor(plan, pid_file, Reporter(announce), expose=expose))
             pid_file.release()
         else:
-            _start_detached(plan, pid_file, owner, announce, timeout)
+            _start_detached(plan, pid_file, owner, announce, timeout, expose)
     except Exception:
         pid_file.release()
         raise
@@ -138,6 +139,7 @@ def _start_detached(
     owner: tuple[int, int] | None,
     announce: Announce,
     timeout: float,
+    expose: Exposing,
 ) -> None:
     read_fd, write_fd = os.pipe()
     # Ctrl+C in between would leave a child that nobody knows.
@@ -146,7 +148,7 @@ def _start_detached(
     if child == 0:
         os_signals.let_through()
         os.close(read_fd)
-        _be_daemon(plan, pid_file, owner, PipeReporter(write_fd))
+        _be_daemon(plan, pid_file, owner, PipeReporter(write_fd), expose)
     os.close(write_fd)
     waiting = Waiting(read_fd)
     try:
@@ -165,14 +167,18 @@ def _start_detached(
 
 
 def _be_daemon(
-    plan: Plan, pid_file: PidFile, owner: tuple[int, int] | None, reporter: PipeReporter
+    plan: Plan,
+    pid_file: PidFile,
+    owner: tuple[int, int] | None,
+    reporter: PipeReporter,
+    expose: Exposing,
 ) -> NoReturn:
     """Run the daemon in this process, and leave the process."""
     try:
         detach.detach(owner, keep=[pid_file.fd, reporter.fd])
         reporter.hello()
         detach.open_logs()
-        _supervise(Supervisor(plan, pid_file, reporter))
+        _supervise(Supervisor(plan, pid_file, reporter, expose=expose))
     except BaseException as exc:
         reporter.failed(str(exc) if isinstance(exc, InotifierError) else repr(exc))
         raise SystemExit(1) from exc
@@ -202,8 +208,13 @@ def _end_half_started(pid: int | None, *, by_itself: bool) -> None:
         pass
 
 
-def resume(handover: Handover) -> None:
-    """Go on as the daemon that this process was before it re-executed itself."""
+def resume(handover: Handover, expose: Exposing) -> None:
+    """Go on as the daemon that this process was before it re-executed itself.
+
+    Args:
+        handover: what it left.
+        expose: shows the daemon's figures.
+    """
     plan = handover.plan
     pid_file = PidFile(plan.pid_file, handover.pid_file_fd)
     try:
@@ -211,7 +222,7 @@ def resume(handover: Handover) -> None:
             detach.stay(None)
         else:
             detach.resume()
-        _supervise(Supervisor(plan, pid_file, Reporter(logger.info), handover))
+        _supervise(Supervisor(plan, pid_file, Reporter(logger.info), handover, expose))
     finally:
         atexit.register(pid_file.release)
 

@@ -9,16 +9,20 @@ import queue
 import signal
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 
 from django.db import connections
 
 from inotifier.conf import conf
 from inotifier.events import printable
 from inotifier.lifecycle import os_signals
+from inotifier.lifecycle.channel import Channel, Question
 from inotifier.lifecycle.detach import open_descriptors
 from inotifier.lifecycle.pid_file import PidFile
 from inotifier.lifecycle.plan import Handover, Plan
 from inotifier.lifecycle.readiness import Reporter
+from inotifier.lifecycle.report import Report
 from inotifier.lifecycle.settings_check import SettingsCheck
 from inotifier.lifecycle.status import describe, summary
 from inotifier.lifecycle.status_file import Status, StatusFile
@@ -29,12 +33,17 @@ from inotifier.watches import load
 
 logger = logging.getLogger(__name__)
 
+Exposing = Callable[[Callable[[], Status]], AbstractContextManager[object]]
+"""Gets what returns the daemon's figures, and shows them to others while its block runs."""
+
 _TICK_WHILE_CHECKING = 0.1
 _KEEP_PID_FILE = 3600.0
 _STOPS_TO_CUT = 2
 _ENDING = 5.0
 """Seconds after the deliveries: commands that run are ended, and reports are sent."""
 _MOST_NAMED = 100
+
+_REQUESTS = {"rescan": signal.SIGUSR1, "reload": signal.SIGHUP}
 
 
 class Supervisor:
@@ -45,6 +54,7 @@ class Supervisor:
         pid_file: locked by this process.
         reporter: told when the watches stand, or why they do not.
         predecessor: what the daemon was before it re-executed itself.
+        expose: shows the daemon's figures.
     """
 
     def __init__(
@@ -53,7 +63,9 @@ class Supervisor:
         pid_file: PidFile,
         reporter: Reporter,
         predecessor: Handover | None = None,
+        expose: Exposing = lambda _: nullcontext(),
     ) -> None:
+        self._expose = expose
         self._plan = plan
         self._pid_file = pid_file
         self._reporter = reporter
@@ -69,10 +81,11 @@ class Supervisor:
         self._kept = time.monotonic()
         self._status_file = StatusFile(plan.status_file)
         self._manager = ServiceManager.taken() if plan.foreground else ServiceManager()
+        self._report: Report | None = None
 
     def run(self) -> None:
         """Watch until SIGTERM or SIGINT, then deliver what was read."""
-        with os_signals.queued() as self._requests:
+        with os_signals.queued() as self._requests, self._open(), self._expose(self._figures):
             self._begin()
             try:
                 while self._step():
@@ -111,6 +124,7 @@ class Supervisor:
             raise
         service.run()
         self._service = service
+        self._report = Report(service)
 
     def _step(self) -> bool:
         """Wait for a signal or a tick and act on it; False if it is time to stop."""
@@ -118,6 +132,8 @@ class Supervisor:
         if not self._stops:
             self._service.check_alive()
             self._manager.ping(self._service.calls)
+            if self._report:
+                self._report.tick()
             self._pursue_reload()
             self._manager.tell(summary(self._write_status()))
             self._keep_pid_file()
@@ -278,18 +294,46 @@ class Supervisor:
 
     def _write_status(self) -> Status:
         """Write how the daemon is, and return it."""
-        status: Status = {
+        status: Status = {**self._own_status(), **describe(self._service)}
+        self._status_file.write(status)
+        return status
+
+    def _own_status(self) -> Status:
+        return {
             "pid": os.getpid(),
             "started": self._started,
-            **describe(self._service),
             "reload": {
                 "answered": self._answered,
                 "state": self._reload_state,
                 "error": self._reload_error,
             },
         }
-        self._status_file.write(status)
-        return status
+
+    # Questions, in the threads of those who ask
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[None]:
+        try:
+            channel = Channel(self._plan.socket, self._answer)
+        except OSError as exc:
+            logger.error("cannot answer questions at %s: %s", self._plan.socket, exc)
+            yield
+            return
+        with contextlib.closing(channel):
+            yield
+
+    def _answer(self, question: Question) -> Status:
+        wanted = question.get("ask")
+        if wanted == "page" and self._report:
+            return {**self._own_status(), **self._report.page(question)}
+        if wanted in _REQUESTS:
+            self._requests.put(_REQUESTS[wanted])
+            return {"accepted": True}
+        return self._figures()
+
+    def _figures(self) -> Status:
+        """Return what is counted; of a daemon that starts, only who it is."""
+        return {**self._own_status(), **(self._report.figures() if self._report else {})}
 
     def _keep_pid_file(self) -> None:
         self._pid_file.keep()

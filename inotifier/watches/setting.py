@@ -93,6 +93,8 @@ _CHECKED_SETTINGS = (
     "redis_maxlen",
     "redis_claim_idle",
     "redis_message_size",
+    "metrics_address",
+    "metrics_token",
 )
 
 

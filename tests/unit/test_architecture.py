@@ -31,7 +31,18 @@ LAYERS = (
     ),
     (
         "configuration",
-        ("", "watches", "conf", "redis_url", "limits", "mounts", "checks", "apps", "signals"),
+        (
+            "",
+            "watches",
+            "conf",
+            "redis_url",
+            "limits",
+            "mounts",
+            "checks",
+            "apps",
+            "models",
+            "signals",
+        ),
     ),
     ("what happens with an event", ("event_processors", "scheduling", "bridge")),
     ("where events come from", ("notifier", "sources")),
@@ -40,7 +51,7 @@ LAYERS = (
         ("state", "unsettled", "books", "recovery", "polling", "dispatcher", "service", "scan"),
     ),
     ("process", ("lifecycle",)),
-    ("edges", ("management", "monitoring", "testing")),
+    ("edges", ("management", "monitoring", "urls", "admin", "testing")),
 )
 LAYER_OF = {room: layer for layer, (_, rooms) in enumerate(LAYERS) for room in rooms}
 
@@ -52,6 +63,7 @@ OUTSIDE = {
     "celery": {"bridge"},
     "fsspec": {"sources"},
     "keystoneauth1": {"sources"},
+    "prometheus_client": {"monitoring"},
     "swiftclient": {"sources"},
 }
 DJANGO = {"django", "asgiref"}  # asgiref is a part of Django under a name of its own

@@ -48,9 +48,10 @@ class Command(InotifierCommand):
         except ImportError as exc:
             raise InotifierError(f"Cannot import pyinotify: {exc}") from exc
         from inotifier.lifecycle import control
+        from inotifier.monitoring.port import expose
 
         if handover := take_handover():
-            control.resume(handover)
+            control.resume(handover, expose)
             return
         watches.load()
         self.check(display_num_errors=False)
@@ -61,7 +62,7 @@ class Command(InotifierCommand):
         if options["replace"]:
             self.stop_old(plan, options["timeout"])
         timeout = READY_TIMEOUT if options["timeout"] is None else options["timeout"]
-        control.start(plan, self.announce, timeout)
+        control.start(plan, self.announce, timeout, expose)
 
     def stop_old(self, plan: Plan, timeout: float | None) -> None:
         from inotifier.lifecycle import control
