@@ -249,6 +249,16 @@ def test_a_killed_daemon_has_no_health(make_project):
     assert site.get("health").code == 200
 
 
+def test_a_daemon_that_does_not_answer_is_not_taken_for_none(make_project):
+    project = make_project(code=DATABASE, **ADMIN)
+    site = Site(project)
+    (project.directory / "run" / "inotifier.sock" / "in the way").mkdir(parents=True)
+    project.start()
+    page = site.get("health")
+    assert (page.code, page.json) == (503, {"status": "down", "state": "silent"})
+    assert "Not answering" in site.get("", "viewer").text
+
+
 # Metrics.
 
 

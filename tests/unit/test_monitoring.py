@@ -62,6 +62,11 @@ def test_a_daemon_that_does_not_answer_is_described():
         assert described["advice"]
 
 
+def test_a_daemon_whose_main_thread_is_stuck_is_not_well():
+    assert Answer("running", {"since_tick": 29.0}).is_healthy
+    assert not Answer("running", {"since_tick": 31.0}).is_healthy
+
+
 # Metrics.
 
 

@@ -20,8 +20,20 @@
     return isSelecting || part.matches("select:focus");
   }
 
+  function replaceChoices(select, fresh) {
+    if (fresh.options.length < 2) return; // no daemon answers for now
+    const chosen = select.value;
+    select.innerHTML = fresh.innerHTML;
+    select.value = chosen;
+    if (select.selectedIndex < 0) select.value = "";
+  }
+
   function replace(part, fresh) {
     if (!fresh || isInUse(part) || part.innerHTML === fresh.innerHTML) return;
+    if (part.matches("select")) {
+      replaceChoices(part, fresh);
+      return;
+    }
     const open = new Set([...part.querySelectorAll("details[open]")].map((one) => one.dataset.key));
     const focused = part.contains(document.activeElement) && document.activeElement.dataset.focus;
     const scrolled = part.querySelector(".scrolls")?.scrollTop;
