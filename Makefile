@@ -5,6 +5,7 @@
 #             make chaos CHAOS_ARGS="--seed 7 --seeds 1 --files 2000 --seconds 10"
 # make lint   ruff, mypy, and the README rendered
 # make bench  side by side with the peers, into benchmarks/RESULTS.md (see benchmarks/README.rst)
+# make screenshots  the pictures in docs/, by a browser; ten minutes
 # make build  wheel and sdist, into dist/
 # make clean  remove what the other targets made
 #
@@ -24,7 +25,7 @@ bin := $(VENV)/bin
 install = $(bin)/python -m pip install --quiet --disable-pip-version-check
 django = $(if $(DJANGO),'$(DJANGO)')
 
-.PHONY: run run-redis test test-with-coverage chaos lint bench build clean
+.PHONY: run run-redis test test-with-coverage chaos lint bench screenshots build clean
 
 # exec: no shell stands between make and the daemon when Ctrl+C comes.
 run: $(VENV)/.run
@@ -64,9 +65,13 @@ lint: $(VENV)/.lint
 	$(bin)/docutils --writer=null --report=1 --halt=2 docs/migrating-from-pyinotifyd.rst
 	$(bin)/docutils --writer=null --report=1 --halt=2 docs/other-processes.rst
 	$(bin)/docutils --writer=null --report=1 --halt=2 docs/how-to-systemd.rst
+	$(bin)/docutils --writer=null --report=1 --halt=2 docs/status-page.rst
 
 bench: $(VENV)/.bench
 	$(bin)/python -m benchmarks $(BENCH_ARGS)
+
+screenshots: $(VENV)/.test
+	$(bin)/python -m tests.process.screenshots
 
 build: $(VENV)/.test
 	rm -rf dist
