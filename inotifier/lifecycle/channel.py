@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from inotifier.exceptions import InotifierError, NotPermitted
-from inotifier.lifecycle.status import Status
+from inotifier.lifecycle.status_file import Status
 
 logger = logging.getLogger(__name__)
 

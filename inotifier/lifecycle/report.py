@@ -11,7 +11,8 @@ from inotifier import limits
 from inotifier.dispatcher import BOUNDS, MOST_RECENT, Handler
 from inotifier.events import mask_names, printable
 from inotifier.lifecycle.history import History
-from inotifier.lifecycle.status import Status, describe
+from inotifier.lifecycle.status import describe
+from inotifier.lifecycle.status_file import Status
 from inotifier.service import Service
 
 _KEEP_NUMBER_OF_WATCHES = 10.0
