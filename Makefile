@@ -4,6 +4,7 @@
 # make chaos  no file is missed while the daemon is killed again and again, for 20 seeds; less:
 #             make chaos CHAOS_ARGS="--seed 7 --seeds 1 --files 2000 --seconds 10"
 # make lint   ruff, mypy, and the README rendered
+# make docs   the documentation, into docs/_build/html; a warning is an error
 # make bench  side by side with the peers, into benchmarks/RESULTS.md (see benchmarks/README.rst)
 # make screenshots  the pictures in docs/, by a browser; ten minutes
 # make build  wheel and sdist, into dist/
@@ -25,7 +26,7 @@ bin := $(VENV)/bin
 install = $(bin)/python -m pip install --quiet --disable-pip-version-check
 django = $(if $(DJANGO),'$(DJANGO)')
 
-.PHONY: run run-redis test test-with-coverage chaos lint bench screenshots build clean
+.PHONY: run run-redis test test-with-coverage chaos lint docs bench screenshots build clean
 
 # exec: no shell stands between make and the daemon when Ctrl+C comes.
 run: $(VENV)/.run
@@ -60,12 +61,12 @@ lint: $(VENV)/.lint
 	$(bin)/ruff check .
 	$(bin)/ruff format --check .
 	$(bin)/mypy
-	$(bin)/docutils --writer=null --report=1 --halt=2 README.rst
-	$(bin)/docutils --writer=null --report=1 --halt=2 CHANGELOG.rst
-	$(bin)/docutils --writer=null --report=1 --halt=2 docs/migrating-from-pyinotifyd.rst
-	$(bin)/docutils --writer=null --report=1 --halt=2 docs/other-processes.rst
-	$(bin)/docutils --writer=null --report=1 --halt=2 docs/how-to-systemd.rst
-	$(bin)/docutils --writer=null --report=1 --halt=2 docs/status-page.rst
+	for page in README CHANGELOG; do \
+		$(bin)/docutils --writer=null --report=1 --halt=2 $$page.rst || exit 1; \
+	done
+
+docs: $(VENV)/.docs
+	$(bin)/python -m sphinx --fail-on-warning --keep-going --quiet -j auto docs docs/_build/html
 
 bench: $(VENV)/.bench
 	$(bin)/python -m benchmarks $(BENCH_ARGS)
@@ -79,7 +80,7 @@ build: $(VENV)/.test
 
 # What was dropped into the example project, and its database, stay.
 clean:
-	rm -rf .venv .venv-* build dist *.egg-info htmlcov
+	rm -rf .venv .venv-* build dist *.egg-info htmlcov docs/_build
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -100,6 +101,10 @@ $(VENV)/.test: pyproject.toml | $(VENV)/pyvenv.cfg
 
 $(VENV)/.lint: pyproject.toml | $(VENV)/pyvenv.cfg
 	$(install) --editable '.[lint]' $(django)
+	@touch $@
+
+$(VENV)/.docs: pyproject.toml | $(VENV)/pyvenv.cfg
+	$(install) --editable '.[docs]' $(django)
 	@touch $@
 
 $(VENV)/.bench: pyproject.toml | $(VENV)/pyvenv.cfg

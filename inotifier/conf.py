@@ -28,7 +28,7 @@ class Settings:
 
     @property
     def watch_paths(self) -> Any:
-        """INOTIFIER_WATCH_PATHS as it was written, an iterator turned into a list."""
+        """INOTIFIER_WATCH_PATHS: what to watch, an iterable of entries. This one is required."""
         value = getattr(settings, "INOTIFIER_WATCH_PATHS", None)
         if isinstance(value, Iterator):
             # A generator can be read once, but the setting is read more than once.
@@ -50,7 +50,7 @@ class Settings:
 
     @property
     def project_path(self) -> Path | None:
-        """PROJECT_PATH, or None."""
+        """PROJECT_PATH: the directory of the pid file, the status and the state, or None."""
         return self._path("PROJECT_PATH")
 
     @property
@@ -67,7 +67,10 @@ class Settings:
 
     @property
     def pid_file(self) -> Path:
-        """INOTIFIER_PID_FILE, or `inotifier.pid` in PROJECT_PATH or `runtime_dir`."""
+        """INOTIFIER_PID_FILE: the pid file, or `inotifier.pid` in PROJECT_PATH.
+
+        Without PROJECT_PATH it lies in a private directory of the user and project below /tmp.
+        """
         return self._path("INOTIFIER_PID_FILE") or (
             (self.project_path or self.runtime_dir) / "inotifier.pid"
         )
@@ -85,9 +88,11 @@ class Settings:
 
     @property
     def state_dir(self) -> Path:
-        """INOTIFIER_STATE_DIR, or PROJECT_PATH, or below $XDG_STATE_HOME.
+        """INOTIFIER_STATE_DIR: the directory of what was delivered, and of the status.
 
-        A user without a home, as in some containers, has `runtime_dir`.
+        Or PROJECT_PATH, or `$XDG_STATE_HOME/inotifier/<project>`, where `~/.local/state` stands for
+        a variable that is not set. A user without a home, as in some containers, has the private
+        directory of the pid file.
         """
         if given := self._path("INOTIFIER_STATE_DIR") or self.project_path:
             return given
@@ -116,12 +121,12 @@ class Settings:
 
     @property
     def daemon_stdout(self) -> Path:
-        """INOTIFIER_DAEMON_STDOUT, or /dev/null."""
+        """INOTIFIER_DAEMON_STDOUT: the file that standard output is appended to, or /dev/null."""
         return self._path("INOTIFIER_DAEMON_STDOUT") or Path(os.devnull)
 
     @property
     def daemon_stderr(self) -> Path:
-        """INOTIFIER_DAEMON_STDERR, or /dev/null."""
+        """INOTIFIER_DAEMON_STDERR: the file that standard error is appended to, or /dev/null."""
         return self._path("INOTIFIER_DAEMON_STDERR") or Path(os.devnull)
 
     @property
@@ -134,13 +139,13 @@ class Settings:
 
     @property
     def working_directory(self) -> Path:
-        """INOTIFIER_WORKING_DIRECTORY, or BASE_DIR, or /."""
+        """INOTIFIER_WORKING_DIRECTORY: the daemon's current directory, or BASE_DIR, or /."""
         given = self._path("INOTIFIER_WORKING_DIRECTORY")
         return given or (self.base_dir if self._base_dir else Path("/"))
 
     @property
     def umask(self) -> int:
-        """INOTIFIER_UMASK, or 0o022."""
+        """INOTIFIER_UMASK: bits that the files of the daemon do not get, or 0o022."""
         value = getattr(settings, "INOTIFIER_UMASK", 0o022)
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 0o777:
             raise ConfigurationError(
@@ -150,9 +155,9 @@ class Settings:
 
     @property
     def owner(self) -> tuple[int, int] | None:
-        """(uid, gid) of INOTIFIER_USER and INOTIFIER_GROUP, names or numbers.
+        """INOTIFIER_USER and INOTIFIER_GROUP: who a daemon that root starts becomes, or None.
 
-        None if neither is set; the group of the user, if only that is.
+        Names or numbers. The group is that of the user, if only the user is set.
         """
         user, group = self._account("INOTIFIER_USER"), self._account("INOTIFIER_GROUP")
         if user is None and group is None:
@@ -173,7 +178,7 @@ class Settings:
 
     @property
     def shutdown_timeout(self) -> float:
-        """INOTIFIER_SHUTDOWN_TIMEOUT: seconds to deliver what was read, or 30."""
+        """INOTIFIER_SHUTDOWN_TIMEOUT: seconds to deliver, at a stop, what was read, or 30."""
         return self._number("INOTIFIER_SHUTDOWN_TIMEOUT", 30.0)
 
     @property
