@@ -5,9 +5,10 @@
 #             make chaos CHAOS_ARGS="--seed 7 --seeds 1 --files 2000 --seconds 10"
 # make lint   ruff, mypy, and the README rendered
 # make docs   the documentation, into docs/_build/html; a warning is an error
+# make audit  bandit over the package, and known holes in what it depends on
 # make bench  side by side with the peers, into benchmarks/RESULTS.md (see benchmarks/README.rst)
 # make screenshots  the pictures in docs/, by a browser; ten minutes
-# make build  wheel and sdist, into dist/
+# make build  wheel and sdist, into dist/, and checked as the package index checks them
 # make clean  remove what the other targets made
 #
 # The first call makes a virtual environment. It belongs to one interpreter and one Django; for
@@ -26,7 +27,7 @@ bin := $(VENV)/bin
 install = $(bin)/python -m pip install --quiet --disable-pip-version-check
 django = $(if $(DJANGO),'$(DJANGO)')
 
-.PHONY: run run-redis test test-with-coverage chaos lint docs bench screenshots build clean
+.PHONY: run run-redis test test-with-coverage chaos lint docs audit bench screenshots build clean
 
 # exec: no shell stands between make and the daemon when Ctrl+C comes.
 run: $(VENV)/.run
@@ -61,12 +62,16 @@ lint: $(VENV)/.lint
 	$(bin)/ruff check .
 	$(bin)/ruff format --check .
 	$(bin)/mypy
-	for page in README CHANGELOG; do \
+	for page in README CHANGELOG CONTRIBUTING SECURITY; do \
 		$(bin)/docutils --writer=null --report=1 --halt=2 $$page.rst || exit 1; \
 	done
 
 docs: $(VENV)/.docs
 	$(bin)/python -m sphinx --fail-on-warning --keep-going --quiet -j auto docs docs/_build/html
+
+audit: $(VENV)/.audit
+	$(bin)/bandit --configfile pyproject.toml --recursive --quiet inotifier
+	$(bin)/python .ci/dependencies $(bin)/pip-audit
 
 bench: $(VENV)/.bench
 	$(bin)/python -m benchmarks $(BENCH_ARGS)
@@ -77,6 +82,7 @@ screenshots: $(VENV)/.test
 build: $(VENV)/.test
 	rm -rf dist
 	$(bin)/python -m build
+	$(bin)/python -m twine check --strict dist/*
 
 # What was dropped into the example project, and its database, stay.
 clean:
@@ -105,6 +111,10 @@ $(VENV)/.lint: pyproject.toml | $(VENV)/pyvenv.cfg
 
 $(VENV)/.docs: pyproject.toml | $(VENV)/pyvenv.cfg
 	$(install) --editable '.[docs]' $(django)
+	@touch $@
+
+$(VENV)/.audit: pyproject.toml | $(VENV)/pyvenv.cfg
+	$(install) --editable '.[audit]' $(django)
 	@touch $@
 
 $(VENV)/.bench: pyproject.toml | $(VENV)/pyvenv.cfg

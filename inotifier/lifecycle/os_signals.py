@@ -29,7 +29,7 @@ def queued() -> Iterator[Requests]:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
         # SimpleQueue.put is safe in a signal handler, unlike Queue.put and Event.set.
-        requests.put(signal.Signals(number))
+        requests.put(signal.Signals(number))  # nosec B113 - it is a queue
 
     before = {number: signal.signal(number, wake) for number in HANDLED}
     let_through()
