@@ -10,7 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted((ROOT / "docs").glob("*.rst"))
+PAGES = [
+    ROOT / "README.rst",
+    ROOT / "CONTRIBUTING.rst",
+    *sorted((ROOT / "docs").glob("*.rst")),
+]
 
 _BLOCK = re.compile(r"( *)\.\. code-block::(.*)")
 _NOT_RUN = re.compile(r" *\.\. not run: *(.*)")

@@ -36,6 +36,7 @@ DOCS = ROOT / "docs"
 BLOCKS = all_blocks()
 SESSIONS = {
     "quickstart": blocks(DOCS / "quickstart.rst"),
+    "README": [block for block in blocks(ROOT / "README.rst") if block.section == "Use it"],
 }
 """What is followed from the first block to the last."""
 
@@ -72,7 +73,7 @@ def test_every_block_is_run_or_says_why_not(block):
 def test_there_are_blocks_of_each_kind():
     assert len(SETTINGS) > 10
     assert len(OTHER_PYTHON) > 4
-    assert CONSOLE
+    assert len(CONSOLE) > 2
 
 
 @each("block", [block for block in BLOCKS if block.language == "python"], ids=str)

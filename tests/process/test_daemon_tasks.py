@@ -2,15 +2,14 @@
 
 import ast
 import contextlib
-import re
 import signal
 import socket
-import textwrap
 from collections import Counter
 from typing import Any
 
 import pytest
 
+from tests.documents import blocks
 from tests.process.project import ROOT, Project, runs, succeeded, wait_until_gone
 from tests.waiting import wait_for
 
@@ -234,11 +233,12 @@ def test_a_wrong_option_is_a_problem_of_the_check(make_tasks):
 
 
 def documented_logging() -> dict[str, Any]:
-    """Return the LOGGING that the README recommends."""
-    readme = (ROOT / "README.rst").read_text(encoding="utf-8")
-    block = re.search(r"\n    LOGGING = (\{\n.*?\n    \})\n", readme, re.DOTALL)
-    assert block
-    found: dict[str, Any] = ast.literal_eval(textwrap.dedent(block[1]))
+    """Return the LOGGING that the documentation recommends."""
+    [found] = (
+        ast.literal_eval(block.text.removeprefix("LOGGING = "))
+        for block in blocks(ROOT / "docs" / "later.rst")
+        if block.text.startswith("LOGGING = ")
+    )
     return found
 
 
