@@ -196,6 +196,10 @@ class Service:
         """Compare what is there with what has been delivered, as at the start."""
         self._recovery.request(self._watched, "startup")
         self._stage.wake()
+        self.poll_now()
+
+    def poll_now(self) -> None:
+        """List at once what is listed again and again; `catching_up` until that is done."""
         for polling in self._pollings:
             polling.hurry()
 

@@ -1,18 +1,10 @@
 """The whole line from the kernel to the processors, within the process of the test."""
 
-import itertools
-from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
-
-from django.dispatch import Signal
-from django.test import override_settings
 
 from inotifier import signals, watches
 from inotifier.events import EVENT_NAMES, Event
-from inotifier.service import Service
-from inotifier.state import State
+from inotifier.testing import CapturedEvents, RunningNotifier
 from tests.waiting import wait_for
 
 
@@ -41,52 +33,15 @@ class Recorder:
 
 def entries(*raw: object) -> list[watches.Entry]:
     """Return the entries that the setting `raw` stands for."""
-    with override_settings(INOTIFIER_WATCH_PATHS=list(raw)):
-        return watches.load()
+    return watches.make_entries(raw)
 
 
-class Running:
-    """A service that runs, and a fence in its stream of events."""
+class Running(RunningNotifier):
+    """A service that runs, or is to run when the test wants it to."""
 
-    def __init__(
-        self, raw: tuple[object, ...], inotify_fd: int | None, run: bool, state: Path | None
-    ) -> None:
-        self._directory = TemporaryDirectory(prefix="fence-")
-        self._fence = Recorder()
-        self._numbers = itertools.count()
-        self._stopped = False
-        fence = (self._directory.name, "IN_CREATE", self._fence, {"catch_up": False})
-        self.lines: list[str] = []
-        self.state = None
-        if state is not None:
-            self.state = State(state)
-            self.state.open()
-        try:
-            self.service = Service(entries(*raw, fence), inotify_fd, self.state)
-        except BaseException:
-            self._directory.cleanup()
-            raise
-        self.handlers = self.service.handlers[:-1]
-        try:
-            self.service.watch(self.lines.append)
-        except BaseException:
-            self.close()
-            raise
-        self.lines.pop()
-        self._runs = False
-        if run:
-            self.run()
-
-    def run(self) -> None:
-        self._runs = True
-        self.service.run()
-
-    def sync(self) -> None:
-        """Return when everything that happened until now is delivered."""
-        # The kernel keeps the order, and so does the service.
-        mark = Path(self._directory.name, str(next(self._numbers)))
-        mark.touch()
-        wait_for(lambda: str(mark) in self._fence.pathnames, 60, "the fence")
+    def sync(self, timeout: float = 60) -> None:
+        """Return when everything that happened until now was handed to its processor once."""
+        self.barrier(timeout)
 
     def catch_up(self) -> None:
         """Return when what was missed, and what happened until now, is delivered."""
@@ -95,15 +50,10 @@ class Running:
         self.sync()
         wait_for(lambda: self.service.queue_depth == 0, 60, "the deliveries")
 
-    def stop(self) -> None:
-        """Deliver everything that happened until now, and stop."""
-        if self._stopped:
-            return
-        self._stopped = True
-        if self._runs:
-            self.service.finish()
-            assert self.service.drained(60)
-        self.close()
+    def _end(self, timeout: float) -> None:
+        """Deliver also what is to come later."""
+        self.service.finish()
+        assert self.service.drained(timeout)
 
     def cut(self) -> None:
         """Stop as a daemon does whose time is over: what waits is left."""
@@ -113,11 +63,8 @@ class Running:
         self.close()
 
     def close(self) -> None:
-        self._stopped = True
-        self.service.close()
-        if self.state is not None:
-            self.state.close()
-        self._directory.cleanup()
+        self._runs = False
+        super().close()
 
 
 class Watching:
@@ -134,8 +81,10 @@ class Watching:
         state: Path | None = None,
     ) -> Running:
         """Watch the entries `raw`; without `run`, the kernel's queue fills up meanwhile."""
-        running = Running(raw, inotify_fd, run, state)
+        running = Running(*raw, path="/", inotify_fd=inotify_fd, state=state)
         self._started.append(running)
+        if run:
+            running.run()
         return running
 
     def __enter__(self) -> "Watching":
@@ -146,42 +95,9 @@ class Watching:
             running.stop()
 
 
-class Receiver:
-    """A receiver of signals that keeps what it got; connected while the block runs."""
+class Receiver(CapturedEvents):
+    """Records what the signals with these `names` deliver; those of all events without any."""
 
     def __init__(self, *names: str, sender: type | None = None) -> None:
-        self._signals: dict[str, Signal] = {
-            name: getattr(signals, name) for name in names or map(str.lower, EVENT_NAMES)
-        }
-        self._sender = sender
-        self._receivers: dict[str, Callable[..., None]] = {}
-        self.calls: list[tuple[str, dict[str, Any]]] = []
-
-    def __enter__(self) -> "Receiver":
-        for name, signal in self._signals.items():
-            self._receivers[name] = self._receiver(name)
-            signal.connect(self._receivers[name], sender=self._sender)
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        for name, signal in self._signals.items():
-            signal.disconnect(self._receivers[name], sender=self._sender)
-
-    def _receiver(self, name: str) -> Callable[..., None]:
-        def receive(**kwargs: Any) -> None:
-            self.calls.append((name, kwargs))
-
-        return receive
-
-    @property
-    def names(self) -> list[str]:
-        """The signals that came."""
-        return [name for name, _ in self.calls]
-
-    @property
-    def events(self) -> list[Event]:
-        return [kwargs["event"] for _, kwargs in self.calls]
-
-    @property
-    def pathnames(self) -> list[str]:
-        return [event.pathname for event in self.events]
+        chosen = names or tuple(map(str.lower, EVENT_NAMES))
+        super().__init__(tuple(getattr(signals, name) for name in chosen), sender)

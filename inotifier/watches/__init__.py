@@ -5,7 +5,7 @@ Every problem is found here, once. `manage.py check` shows it, and `inotifier_st
 
 from inotifier.watches.entry import read_entry
 from inotifier.watches.problems import FORMS, SHAPE, Problem
-from inotifier.watches.setting import inspect_settings, load
+from inotifier.watches.setting import inspect_settings, load, make_entries
 from inotifier.watches.watch import ALL_EVENTS_SIGNALER, Entry, Processor, Watch
 
 __all__ = [
@@ -18,5 +18,6 @@ __all__ = [
     "Watch",
     "inspect_settings",
     "load",
+    "make_entries",
     "read_entry",
 ]

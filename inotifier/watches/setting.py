@@ -23,7 +23,19 @@ def load() -> list[Entry]:
     Raises:
         ConfigurationError: with the message and hint of the first fatal problem.
     """
-    entries, problems = inspect_settings()
+    return _sound(*inspect_settings())
+
+
+def make_entries(raw_entries: Iterable[object]) -> list[Entry]:
+    """Return `raw_entries` as if they were all that INOTIFIER_WATCH_PATHS holds.
+
+    Raises:
+        ConfigurationError: with the message and hint of the first fatal problem.
+    """
+    return _sound(*_inspect(raw_entries))
+
+
+def _sound(entries: list[Entry], problems: Iterable[Problem]) -> list[Entry]:
     for problem in problems:
         if problem.fatal:
             raise ConfigurationError(f"{problem.message}\n{problem.hint}")
@@ -32,15 +44,22 @@ def load() -> list[Entry]:
 
 def inspect_settings() -> tuple[list[Entry], list[Problem]]:
     """Return the usable entries, and every problem found on the way."""
-    problems = [*_setting_problems()]
     try:
         raw_entries = _materialized(conf.watch_paths)
     except Unusable as exc:
-        return [], [*problems, exc.problem]
+        return [], [*_setting_problems(), exc.problem]
     except Exception as exc:  # a generator of the user's that raises
         hint = f"Reading it raised {without_user(repr(exc))}."
-        return [], [*problems, Problem(id="inotifier.E002", message=SHAPE, hint=hint)]
-    entries = []
+        return [], [
+            *_setting_problems(),
+            Problem(id="inotifier.E002", message=SHAPE, hint=hint),
+        ]
+    return _inspect(raw_entries)
+
+
+def _inspect(raw_entries: Iterable[object]) -> tuple[list[Entry], list[Problem]]:
+    entries: list[Entry] = []
+    problems = [*_setting_problems()]
     for number, raw in enumerate(raw_entries, 1):
         try:
             entries.append(make_entry(raw, number))

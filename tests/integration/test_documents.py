@@ -18,6 +18,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import textwrap
 import tomllib
 from pathlib import Path
 
@@ -412,3 +413,31 @@ def test_the_form_of_an_event():
     schema = json.loads(Path(events.__file__).with_name("event.schema.json").read_bytes())
     jsonschema.validate(written, schema)
     assert written.keys() | {"quoted"} == schema["properties"].keys()
+
+
+# Tests of receivers
+
+
+def test_the_page_on_testing_holds(tmp_path):
+    page = blocks(DOCS / "testing.rst")
+    emitted, captured, fixture, marked, case = [
+        block.text for block in page if block.language == "python"
+    ]
+    (tmp_path / "settings.py").write_text(
+        'SECRET_KEY = "test"\nINSTALLED_APPS = ["inotifier"]\nUSE_TZ = True\n'
+        'DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}\n'
+    )
+    (tmp_path / "test_page.py").write_text("\n".join([fixture, marked, case]))
+    (tmp_path / "test_captured.py").write_text(
+        f"def test_it():\n{textwrap.indent(captured, '    ')}"
+    )
+    compile(emitted, "testing.rst", "exec")
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "--ds=settings", "-pno:cacheprovider"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert "4 passed" in result.stdout, result.stdout + result.stderr

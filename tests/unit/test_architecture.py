@@ -51,7 +51,7 @@ LAYERS = (
         ("state", "unsettled", "books", "recovery", "polling", "dispatcher", "service", "scan"),
     ),
     ("process", ("lifecycle",)),
-    ("edges", ("management", "monitoring", "urls", "admin", "testing")),
+    ("edges", ("management", "monitoring", "urls", "admin", "testing", "pytest_plugin")),
 )
 LAYER_OF = {room: layer for layer, (_, rooms) in enumerate(LAYERS) for room in rooms}
 
@@ -65,6 +65,7 @@ OUTSIDE = {
     "keystoneauth1": {"sources"},
     "prometheus_client": {"monitoring"},
     "swiftclient": {"sources"},
+    "pytest": {"pytest_plugin"},
 }
 DJANGO = {"django", "asgiref"}  # asgiref is a part of Django under a name of its own
 
