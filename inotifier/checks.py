@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from django.core.checks import CheckMessage, Error, Warning
+from django.core.checks import CheckMessage, Error, Info, Warning
+
+if TYPE_CHECKING:
+    from inotifier.watches import Entry
 
 from inotifier.conf import conf
 from inotifier.exceptions import ConfigurationError
@@ -14,7 +18,7 @@ from inotifier.exceptions import ConfigurationError
 def check_settings(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
     """Return what is wrong with the settings of inotifier."""
     from inotifier.events import need_pyinotify
-    from inotifier.watches import inspect_settings
+    from inotifier.watches import IN_SETTING, inspect_settings
 
     try:
         need_pyinotify()
@@ -26,10 +30,29 @@ def check_settings(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
                 id="inotifier.E013",
             )
         ]
-    _, problems = inspect_settings()
+    entries, problems = inspect_settings()
     return [
-        (Error if problem.fatal else Warning)(problem.message, hint=problem.hint, id=problem.id)
-        for problem in problems
+        *_origins([entry for entry in entries if entry.declared != IN_SETTING]),
+        *(
+            (Error if problem.fatal else Warning)(problem.message, hint=problem.hint, id=problem.id)
+            for problem in problems
+        ),
+    ]
+
+
+def _origins(entries: list[Entry]) -> list[CheckMessage]:
+    """Tell where `entries`, which are in no setting, stand, if that is what is asked for.
+
+    Every command runs the checks; only for `manage.py check` it is no noise.
+    """
+    if sys.argv[1:2] != ["check"]:
+        return []
+    return [
+        Info(
+            f"{entry.name} is handled by {entry.processor_name}, declared in {entry.declared}",
+            id="inotifier.I001",
+        )
+        for entry in entries
     ]
 
 

@@ -314,14 +314,13 @@ class Service:
 
 def make_handlers(entries: Sequence[Entry], state: State | None) -> list[Handler]:
     """Return a handler for each of `entries`, with books of those that catch up."""
-    retries = Retries(conf.retries, conf.retry_delay)
     own_writes = OwnWrites() if any(entry.watch.ignore_self for entry in entries) else None
     numbers: Counter[str] = Counter()
     return [
         Handler(
             entry,
             _methods(entry, own_writes),
-            retries,
+            _retries(entry),
             books=_books(entry, state, numbers),
             asked=entry.mask | UNASKED,
             own_writes=own_writes if entry.watch.ignore_self else None,
@@ -342,6 +341,11 @@ def begin(handlers: Iterable[Handler], since: float) -> None:
         if handler.books is not None:
             first = FIRST if handler.entry.polls else since
             handler.books.ledger.begin(first, deep=handler.entry.is_deep)
+
+
+def _retries(entry: Entry) -> Retries:
+    number = entry.watch.retries
+    return Retries(conf.retries if number is None else number, conf.retry_delay)
 
 
 def _methods(entry: Entry, own_writes: OwnWrites | None) -> Methods:

@@ -82,6 +82,10 @@ class FileReadySignaler(ProcessEvent):
         self._sending: set[str] = set()
         self._lock = threading.Lock()
 
+    def tell(self, ready: Event) -> None:
+        """Send the signal for the complete file of `ready`."""
+        send(signals.file_ready, self, ready)
+
     def unfit_for_url(self) -> str:
         """Return why it cannot be used for a place with a URL, "" if it can."""
         if self._settle or self._min_size or self._names.markers:
@@ -105,7 +109,7 @@ class FileReadySignaler(ProcessEvent):
     def process_IN_CLOSE_WRITE(self, event: Event) -> None:
         if is_url(event.pathname):  # whose place says that it is complete
             if not self._names.is_temporary(event.pathname):
-                send(signals.file_ready, self, event)
+                self.tell(event)
             return
         if self._offered_again(event):
             return
@@ -317,7 +321,7 @@ class FileReadySignaler(ProcessEvent):
         path = ready.pathname
         with self._alone(path):
             if state != self._files.sent(path):
-                send(signals.file_ready, self, ready)
+                self.tell(ready)
             self._files.clean(path, state)
 
     @contextmanager

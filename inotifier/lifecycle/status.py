@@ -25,6 +25,7 @@ def _describe_entry(handler: Handler) -> Status:
         "name": handler.entry.name,
         "path": handler.entry.path,
         "processor": handler.entry.processor_name,
+        "declared": handler.entry.declared,
         "seen": handler.seen,
         "delivered": handler.delivered,
         "failed": handler.failed,

@@ -15,7 +15,7 @@ from inotifier.events import printable
 from inotifier.service import Service
 from inotifier.state import State
 from inotifier.testing.cookies import Cookies
-from inotifier.watches import Watch, make_entries, read_entry
+from inotifier.watches import Watch, make_entries, read_entry, watches_of
 
 EVERYTHING = (
     Watch(".", "ALL_EVENTS", recursive=True),
@@ -33,9 +33,9 @@ class RunningNotifier:
     It reads the settings as the daemon does: INOTIFIER_RETRIES, INOTIFIER_WORKERS and so on.
 
     Args:
-        entries: as in INOTIFIER_WATCH_PATHS. A relative path lies below `path`, and becomes a
-            directory if it is not there. Without any, all is watched that is below `path`: each
-            event sends its signal, and each complete file `file_ready`.
+        entries: as in INOTIFIER_WATCH_PATHS, or functions with `on_file`. A relative path lies
+            below `path`, and becomes a directory if it is not there. Without any, all is watched
+            that is below `path`: each event sends its signal, and each complete file `file_ready`.
         path: a directory; by default a temporary one, which is removed at the end.
         state: the file that keeps what was delivered, for entries that catch up.
         inotify_fd: an inotify descriptor kept from another service.
@@ -66,8 +66,8 @@ class RunningNotifier:
             self.state = None if state is None else stack.enter_context(closing(State(state)))
             if self.state is not None:
                 self.state.open()
-            raw = [self._placed(entry) for entry in entries or EVERYTHING]
-            made = make_entries([*raw, self._cookies.entry])
+            asked = [self._placed(watch) for one in entries or EVERYTHING for watch in _read(one)]
+            made = make_entries([*asked, self._cookies.entry])
             self.service = Service(made, inotify_fd, self.state)
             stack.callback(self.service.close)
             self.handlers = self.service.handlers[:-1]
@@ -75,8 +75,7 @@ class RunningNotifier:
             self.lines.pop()
             self._open = stack.pop_all()
 
-    def _placed(self, raw: object) -> object:
-        watch = read_entry(raw)
+    def _placed(self, watch: Watch) -> Watch:
         given = os.path.expandvars(os.path.expanduser(watch.path))  # noqa: PTH111 - as `conf` does
         if "://" in given or Path(given).is_absolute():
             return watch
@@ -180,3 +179,8 @@ class RunningNotifier:
     def close(self) -> None:
         """Give back what is open."""
         self._open.close()
+
+
+def _read(entry: object) -> list[Watch]:
+    """Return the entries that `entry` stands for, several if it is a function with `on_file`."""
+    return (watches_of(entry) if callable(entry) else []) or [read_entry(entry)]

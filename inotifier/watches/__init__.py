@@ -3,14 +3,16 @@
 Every problem is found here, once. `manage.py check` shows it, and `inotifier_start` raises it.
 """
 
+from inotifier.watches.declared import watches_of
 from inotifier.watches.entry import read_entry
 from inotifier.watches.problems import FORMS, SHAPE, Problem
 from inotifier.watches.setting import inspect_settings, load, make_entries
-from inotifier.watches.watch import ALL_EVENTS_SIGNALER, Entry, Processor, Watch
+from inotifier.watches.watch import ALL_EVENTS_SIGNALER, IN_SETTING, Entry, Processor, Watch
 
 __all__ = [
     "ALL_EVENTS_SIGNALER",
     "FORMS",
+    "IN_SETTING",
     "SHAPE",
     "Entry",
     "Problem",
@@ -20,4 +22,5 @@ __all__ = [
     "load",
     "make_entries",
     "read_entry",
+    "watches_of",
 ]

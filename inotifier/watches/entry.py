@@ -16,13 +16,18 @@ from inotifier.exceptions import ConfigurationError
 from inotifier.filters import PathFilter
 from inotifier.locations import path_of, scheme_of
 from inotifier.watches.places import check_mask, check_processor, public_url
-from inotifier.watches.problems import FORMS, SHAPE, Unusable, shown
+from inotifier.watches.problems import FORMS, SHAPE, Number, Unusable, shown, whole
 from inotifier.watches.processors import make_processor
-from inotifier.watches.watch import Entry, Processor, Watch
+from inotifier.watches.watch import IN_SETTING, Entry, Processor, Watch
 
 
-def make_entry(raw: object, number: int) -> Entry:
-    """Return entry `number` of the setting, ready to be watched.
+def make_entry(raw: object, number: Number, declared: str = IN_SETTING) -> Entry:
+    """Return the entry `raw`, ready to be watched.
+
+    Args:
+        raw: in any accepted form.
+        number: how messages call it.
+        declared: where it stands.
 
     Raises:
         Unusable: it cannot be.
@@ -30,6 +35,7 @@ def make_entry(raw: object, number: int) -> Entry:
     watch = read_entry(raw, number)
     _check_fields(watch, number)
     _check_interval(watch.poll_interval, number)
+    _check_retries(watch.retries, number)
     given = _given(watch, number)
     is_remote = scheme_of(given) != "file"
     path = public_url(watch, given, number) if is_remote else _checked_path(watch, given, number)
@@ -47,13 +53,14 @@ def make_entry(raw: object, number: int) -> Entry:
         processor=processor,
         processor_name=processor_name,
         origin=origin,
+        declared=declared,
         filter=_filter(watch, path, number),
         url=given if is_remote else None,
         polls=is_remote or _polls(watch, path),
     )
 
 
-def read_entry(raw: object, number: int = 1) -> Watch:
+def read_entry(raw: object, number: Number = 1) -> Watch:
     """Return the `Watch` that `raw`, entry `number` of the setting, stands for."""
     if isinstance(raw, Watch):
         return raw
@@ -77,12 +84,12 @@ def read_entry(raw: object, number: int = 1) -> Watch:
     raise Unusable("E002", SHAPE, f"Entry {number} is {shown(raw)}. {FORMS}")
 
 
-def _from_fields(fields: Mapping[str, Any], number: int) -> Watch:
+def _from_fields(fields: Mapping[str, Any], number: Number) -> Watch:
     known = [known.name for known in dataclasses.fields(Watch)]
     if unknown := [name for name in fields if name not in known]:
         raise Unusable(
             "E003",
-            f"entry {number} of INOTIFIER_WATCH_PATHS has the unknown field {unknown[0]!r}",
+            f"{whole(number)} has the unknown field {unknown[0]!r}",
             f"Known fields are {', '.join(known)}.",
         )
     if "path" not in fields:
@@ -90,7 +97,7 @@ def _from_fields(fields: Mapping[str, Any], number: int) -> Watch:
     return Watch(**fields)
 
 
-def _check_fields(watch: Watch, number: int) -> None:
+def _check_fields(watch: Watch, number: Number) -> None:
     for name, allowed in _CHOICES.items():
         value = getattr(watch, name)
         if not any(value is one or (isinstance(one, str) and value == one) for one in allowed):
@@ -116,7 +123,7 @@ _CHOICES: dict[str, tuple[object, ...]] = {
 }
 
 
-def _check_interval(value: Any, number: int) -> None:
+def _check_interval(value: Any, number: Number) -> None:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not (is_number and 0 < value <= _YEAR):
         raise Unusable(
@@ -126,7 +133,17 @@ def _check_interval(value: Any, number: int) -> None:
         )
 
 
-def _given(watch: Watch, number: int) -> str:
+def _check_retries(value: Any, number: Number) -> None:
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    if value is not None and not (is_number and value >= 0):
+        raise Unusable(
+            "E014",
+            f"the field retries of entry {number} is {value!r}",
+            "It should be a whole number, 0 or more, or None.",
+        )
+
+
+def _given(watch: Watch, number: Number) -> str:
     given = os.fspath(watch.path) if isinstance(watch.path, (str, os.PathLike)) else None
     if not isinstance(given, str) or not given or "\0" in given:
         raise Unusable("E002", SHAPE, f"The path of entry {number} is {shown(watch.path)}. {FORMS}")
@@ -143,7 +160,7 @@ def _given(watch: Watch, number: int) -> str:
 _URL_AS_PATH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
-def _checked_path(watch: Watch, given: str, number: int) -> str:
+def _checked_path(watch: Watch, given: str, number: Number) -> str:
     if watch.source_options:
         raise Unusable(
             "E014",
@@ -161,7 +178,7 @@ def _checked_path(watch: Watch, given: str, number: int) -> str:
     return path
 
 
-def _local(given: str, number: int) -> str:
+def _local(given: str, number: Number) -> str:
     if not given.lower().startswith("file://"):
         return given
     try:
@@ -172,7 +189,7 @@ def _local(given: str, number: int) -> str:
         ) from exc
 
 
-def _checked_mask(watch: Watch, processor: Processor, processor_name: str, number: int) -> int:
+def _checked_mask(watch: Watch, processor: Processor, processor_name: str, number: Number) -> int:
     try:
         events = watch.events
         if events is None:
@@ -183,7 +200,7 @@ def _checked_mask(watch: Watch, processor: Processor, processor_name: str, numbe
     except ConfigurationError as exc:
         raise Unusable(
             "E005",
-            f"entry {number} of INOTIFIER_WATCH_PATHS: {exc}",
+            f"{whole(number)}: {exc}",
             'Use an int, a name, "IN_CREATE|IN_DELETE", a list of names or "ALL_EVENTS".',
         ) from exc
     if missing := required & ~mask:
@@ -195,7 +212,7 @@ def _checked_mask(watch: Watch, processor: Processor, processor_name: str, numbe
     return mask
 
 
-def _check_directory(mask: int, path: str, number: int) -> None:
+def _check_directory(mask: int, path: str, number: Number) -> None:
     if mask & IN_ONLYDIR and not Path(path).is_dir():
         raise Unusable(
             "E005",
@@ -210,13 +227,13 @@ def _polls(watch: Watch, path: str) -> bool:
     return watch.backend == "polling"
 
 
-def _filter(watch: Watch, path: str, number: int) -> PathFilter | None:
+def _filter(watch: Watch, path: str, number: Number) -> PathFilter | None:
     try:
         found = PathFilter(path, **{name: getattr(watch, name) for name in _FILTERS})
     except (TypeError, ValueError) as exc:
         raise Unusable(
             "E015",
-            f"entry {number} of INOTIFIER_WATCH_PATHS cannot be filtered: {exc}",
+            f"{whole(number)} cannot be filtered: {exc}",
             "Change that field, or leave it out.",
         ) from exc
     return None if found.is_empty else found

@@ -14,7 +14,7 @@ from inotifier.events import (
     printable,
 )
 from inotifier.exceptions import InotifierError
-from inotifier.watches.problems import Unusable
+from inotifier.watches.problems import Number, Unusable
 from inotifier.watches.watch import Watch
 
 # It knows the schemes, and is further out than the settings: named, as processors are.
@@ -30,7 +30,7 @@ _ONLY_HERE: dict[str, object] = {
 }
 
 
-def public_url(watch: Watch, url: str, number: int) -> str:
+def public_url(watch: Watch, url: str, number: Number) -> str:
     """Return the URL of entry `number` without user and password; its place is not asked.
 
     Raises:
@@ -60,7 +60,7 @@ def public_url(watch: Watch, url: str, number: int) -> str:
         ) from None  # what it was called with may hold a password
 
 
-def check_processor(processor: object, name: str, number: int) -> None:
+def check_processor(processor: object, name: str, number: Number) -> None:
     """Raise Unusable if the processor of entry `number` says that it is none for a URL."""
     unfit_for_url = getattr(processor, "unfit_for_url", None)
     if unfit_for_url is not None and (reason := unfit_for_url()):
@@ -71,11 +71,11 @@ def check_processor(processor: object, name: str, number: int) -> None:
         )
 
 
-def _unusable(number: int, what: str, field: str) -> Unusable:
+def _unusable(number: Number, what: str, field: str) -> Unusable:
     return Unusable("E016", f"entry {number} has a URL, and {what}", f"Leave {field} out.")
 
 
-def check_mask(mask: int, url: str, number: int) -> None:
+def check_mask(mask: int, url: str, number: Number) -> None:
     """Raise Unusable if nothing is told of `url` that `mask` asks for."""
     if not mask & _TOLD:
         raise Unusable(

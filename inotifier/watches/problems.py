@@ -19,6 +19,15 @@ FORMS = (
 )
 
 
+Number = int | str
+"""How a message calls an entry: its number in the setting, or in words."""
+
+
+def whole(number: Number) -> str:
+    """Return how a message calls the entry `number` that names no setting otherwise."""
+    return f"entry {number}{' of INOTIFIER_WATCH_PATHS' if isinstance(number, int) else ''}"
+
+
 def shown(value: object) -> str:
     """Return `value` of a setting as it may be shown: without what may be a secret."""
     if isinstance(value, Mapping):

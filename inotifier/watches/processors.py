@@ -7,11 +7,11 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from inotifier.watches.problems import Unusable
+from inotifier.watches.problems import Number, Unusable
 from inotifier.watches.watch import Processor, Watch
 
 
-def make_processor(watch: Watch, number: int) -> tuple[Processor, str, object]:
+def make_processor(watch: Watch, number: Number) -> tuple[Processor, str, object]:
     """Return the processor of `watch`, the name to show for it, and its origin."""
     target = origin = watch.processor
     if isinstance(target, str):
@@ -34,7 +34,7 @@ def make_processor(watch: Watch, number: int) -> tuple[Processor, str, object]:
     return target, name, origin
 
 
-def _imported(dotted: str, number: int) -> object:
+def _imported(dotted: str, number: Number) -> object:
     module_name, _, attribute = dotted.rpartition(".")
     if not module_name:
         raise Unusable(
@@ -62,7 +62,7 @@ def _imported(dotted: str, number: int) -> object:
         ) from None
 
 
-def _constructed(cls: type, options: Mapping[str, Any], name: str, number: int) -> object:
+def _constructed(cls: type, options: Mapping[str, Any], name: str, number: Number) -> object:
     try:
         return cls(**options)
     except (Exception, SystemExit) as exc:  # what the user's class raises is the reason to show

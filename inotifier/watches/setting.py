@@ -9,9 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from django.conf import settings
 
 from inotifier.conf import conf
+from inotifier.decorators import Declaration, declarations
 from inotifier.exceptions import ConfigurationError
 from inotifier.locations import without_user
 from inotifier.watches.advice import advice_on, repeated
+from inotifier.watches.declared import discover, label, repeated_declarations, watch_of
 from inotifier.watches.entry import make_entry
 from inotifier.watches.problems import FORMS, SHAPE, Problem, Unusable, shown
 from inotifier.watches.watch import Entry, Watch
@@ -44,25 +46,42 @@ def _sound(entries: list[Entry], problems: Iterable[Problem]) -> list[Entry]:
 
 def inspect_settings() -> tuple[list[Entry], list[Problem]]:
     """Return the usable entries, and every problem found on the way."""
+    declared, problems = _declared()
     try:
-        raw_entries = _materialized(conf.watch_paths)
+        raw_entries = _materialized(conf.watch_paths, may_be_empty=bool(declared or problems))
     except Unusable as exc:
-        return [], [*_setting_problems(), exc.problem]
+        return [], [*_setting_problems(), *problems, exc.problem]
     except Exception as exc:  # a generator of the user's that raises
         hint = f"Reading it raised {without_user(repr(exc))}."
         return [], [
             *_setting_problems(),
+            *problems,
             Problem(id="inotifier.E002", message=SHAPE, hint=hint),
         ]
-    return _inspect(raw_entries)
+    return _inspect(raw_entries, declared, problems)
 
 
-def _inspect(raw_entries: Iterable[object]) -> tuple[list[Entry], list[Problem]]:
+def _declared() -> tuple[list[Declaration], list[Problem]]:
+    """Return what `on_file` declares, and what is wrong with the modules that do."""
+    problems = [*discover(), *repeated_declarations()]
+    return [*declarations()], problems
+
+
+def _inspect(
+    raw_entries: Iterable[object],
+    declared: Iterable[Declaration] = (),
+    found: Iterable[Problem] = (),
+) -> tuple[list[Entry], list[Problem]]:
     entries: list[Entry] = []
-    problems = [*_setting_problems()]
+    problems = [*_setting_problems(), *found]
     for number, raw in enumerate(raw_entries, 1):
         try:
             entries.append(make_entry(raw, number))
+        except Unusable as exc:
+            problems.append(exc.problem)
+    for one in declared:
+        try:
+            entries.append(make_entry(watch_of(one), label(one), one.place))
         except Unusable as exc:
             problems.append(exc.problem)
     problems += repeated(entries)
@@ -117,8 +136,10 @@ _CHECKED_SETTINGS = (
 )
 
 
-def _materialized(value: object) -> list[object]:
+def _materialized(value: object, *, may_be_empty: bool) -> list[object]:
     if not value:
+        if may_be_empty:
+            return []
         raise Unusable("E001", "Missing/empty setting INOTIFIER_WATCH_PATHS", FORMS)
     if isinstance(value, (str, bytes, os.PathLike, Mapping, Watch)) or not isinstance(
         value, Iterable
@@ -129,6 +150,6 @@ def _materialized(value: object) -> list[object]:
             f"It is {shown(value)}, which is not an iterable of entries.",
         )
     entries = list(value)
-    if not entries:
+    if not entries and not may_be_empty:
         raise Unusable("E001", "Missing/empty setting INOTIFIER_WATCH_PATHS", FORMS)
     return entries

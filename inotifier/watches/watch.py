@@ -14,6 +14,9 @@ from inotifier.locations import without_password, without_user
 Processor = Callable[[Any], object]
 """What takes an event: an instance of `pyinotify.ProcessEvent`, or any callable."""
 
+IN_SETTING = "INOTIFIER_WATCH_PATHS"
+"""Where entries stand that are not declared elsewhere."""
+
 ALL_EVENTS_SIGNALER = "inotifier.event_processors.AllEventsSignaler"
 
 
@@ -37,6 +40,8 @@ class Watch:
         initial: what is there at the very first start: "ignore" it, or "emit" events for it.
         on_failure: what becomes of an event that failed each time: "skip" it, or "hold" it for
             the next start, which needs `catch_up`.
+        retries: how often an event is delivered again whose handler failed; INOTIFIER_RETRIES if
+            None.
         ignore_self: True to leave out events of what this daemon's handlers write while they run.
         backend: "inotify"; "polling" to list everything again and again; "auto" to poll on file
             systems of which inotify does not tell all: `inotifier.mounts`.
@@ -62,6 +67,7 @@ class Watch:
     catch_up: bool | None = None
     initial: str = "ignore"
     on_failure: str = "skip"
+    retries: int | None = None
     ignore_self: bool = False
     backend: str = "auto"
     poll_interval: float = 10.0
@@ -88,8 +94,8 @@ class Entry:
 
     Of a place with a URL, `path` is that without user and password, and `url` as it was given.
     `origin` is what the processor was named as: the class that it was made from, or itself.
-    `filter` is None if every path counts; `polls` is True if it is listed again and again,
-    because inotify would not tell of everything.
+    `declared` says where it stands. `filter` is None if every path counts; `polls` is True if it is
+    listed again and again, because inotify would not tell of everything.
     """
 
     watch: Watch
@@ -98,6 +104,7 @@ class Entry:
     processor: Processor
     processor_name: str
     origin: object
+    declared: str = IN_SETTING
     filter: PathFilter | None = None
     url: str | None = field(default=None, repr=False)
     polls: bool = False

@@ -21,14 +21,16 @@ import tempfile
 import textwrap
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
 from django.core.management import load_command_class
 from django.core.management.base import CommandError
 
-from inotifier import event_processors, events, scheduling, signals
+from inotifier import decorators, event_processors, events, scheduling, signals
 from inotifier.events import Event
+from inotifier.testing import RunningNotifier
 from tests.documents import PAGES, ROOT, Block, all_blocks, blocks, unmarked_literals
 from tests.waiting import wait_for
 
@@ -418,26 +420,50 @@ def test_the_form_of_an_event():
 # Tests of receivers
 
 
-def test_the_page_on_testing_holds(tmp_path):
-    page = blocks(DOCS / "testing.rst")
-    emitted, captured, fixture, marked, case = [
-        block.text for block in page if block.language == "python"
-    ]
-    (tmp_path / "settings.py").write_text(
+def python_of(page: str) -> list[str]:
+    return [block.text for block in blocks(DOCS / page) if block.language == "python"]
+
+
+def run_tests(directory: Path, **modules: str) -> str:
+    """Run pytest on `modules` in a project with nothing but inotifier; return what it printed."""
+    (directory / "settings.py").write_text(
         'SECRET_KEY = "test"\nINSTALLED_APPS = ["inotifier"]\nUSE_TZ = True\n'
         'DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}\n'
     )
-    (tmp_path / "test_page.py").write_text("\n".join([fixture, marked, case]))
-    (tmp_path / "test_captured.py").write_text(
-        f"def test_it():\n{textwrap.indent(captured, '    ')}"
-    )
-    compile(emitted, "testing.rst", "exec")
+    for name, text in modules.items():
+        (directory / f"{name}.py").write_text(text)
     result = subprocess.run(
         [sys.executable, "-m", "pytest", "--ds=settings", "-pno:cacheprovider"],
-        cwd=tmp_path,
+        cwd=directory,
         capture_output=True,
         text=True,
         check=False,
         timeout=60,
     )
-    assert "4 passed" in result.stdout, result.stdout + result.stderr
+    return result.stdout + result.stderr
+
+
+def test_the_page_on_testing_holds(tmp_path):
+    emitted, captured, fixture, marked, case = python_of("testing.rst")
+    compile(emitted, "testing.rst", "exec")
+    printed = run_tests(
+        tmp_path,
+        test_page="\n".join([fixture, marked, case]),
+        test_captured=f"def test_it():\n{textwrap.indent(captured, '    ')}",
+    )
+    assert "4 passed" in printed, printed
+
+
+def test_the_page_on_on_file_holds(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(decorators, "_declarations", [])
+    complete, gone, tested = python_of("on-file.rst")
+    names: dict[str, Any] = {}
+    exec(complete.replace("settle=2", "settle=0.05") + gone, names)
+    with RunningNotifier(names["import_orders"], names["forget_order"], path=tmp_path) as running:
+        (tmp_path / "incoming" / "a.csv").write_text("1\n2\n")
+        running.sync()
+        (tmp_path / "incoming" / "a.csv").unlink()
+        running.sync()
+    assert capsys.readouterr().out == "orders: 2\ngone: a.csv\n"
+    printed = run_tests(tmp_path, test_page=tested)
+    assert "1 passed" in printed, printed

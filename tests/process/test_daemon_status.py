@@ -49,6 +49,7 @@ def test_json_holds_the_counters_of_each_entry(running):
         "name": "the inbox",
         "path": str(running.incoming),
         "processor": SIGNALER,
+        "declared": "INOTIFIER_WATCH_PATHS",
         "seen": 3,
         "delivered": 2,
         "failed": 1,

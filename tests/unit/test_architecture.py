@@ -42,6 +42,7 @@ LAYERS = (
             "apps",
             "models",
             "signals",
+            "decorators",
         ),
     ),
     ("what happens with an event", ("event_processors", "scheduling", "bridge")),
@@ -201,7 +202,14 @@ def test_the_block_blocks():
 
 @pytest.mark.parametrize(
     "module",
-    ["inotifier", "inotifier.signals", "inotifier.apps", "inotifier.events", "inotifier.bridge"],
+    [
+        "inotifier",
+        "inotifier.signals",
+        "inotifier.apps",
+        "inotifier.decorators",
+        "inotifier.events",
+        "inotifier.bridge",
+    ],
 )
 def test_imports_where_pyinotify_is_missing(module):
     result = run_without(

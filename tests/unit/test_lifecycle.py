@@ -449,6 +449,7 @@ def test_the_status_describes_each_entry(watching, tmp_path):
         "name": "mine",
         "path": str(odd),
         "processor": "tests.in_process.Recorder",
+        "declared": "INOTIFIER_WATCH_PATHS",
         "seen": 1,
         "delivered": 1,
         "failed": 0,

@@ -285,16 +285,22 @@ PROBLEMS = {
         entry(pattern=["*.csv"]),
         "entry 1 of INOTIFIER_WATCH_PATHS has the unknown field 'pattern'",
         "Known fields are path, events, processor, recursive, auto_add, follow_symlinks, missing, "
-        "catch_up, initial, on_failure, ignore_self, backend, poll_interval, source_options, "
-        "patterns, ignore_patterns, regexes, ignore_regexes, ignore_directories, "
+        "catch_up, initial, on_failure, retries, ignore_self, backend, poll_interval, "
+        "source_options, patterns, ignore_patterns, regexes, ignore_regexes, ignore_directories, "
         "case_sensitive, exclude_filter, options, name.",
     ),
     "E003 fourth": Case(
         lambda tmp: [(tmp, CREATE, PRINTER, {"pattern": ["*.csv"]})],
         "entry 1 of INOTIFIER_WATCH_PATHS has the unknown field 'pattern'",
         "Known fields are path, events, processor, recursive, auto_add, follow_symlinks, missing, "
-        "catch_up, initial, on_failure, ignore_self, ",
+        "catch_up, initial, on_failure, retries, ignore_self, ",
     ),
+    "E014 retries": Case(
+        entry(retries=-1),
+        "the field retries of entry 1 is -1",
+        "It should be a whole number, 0 or more, or None.",
+    ),
+    "E014 retries bool": Case(entry(retries=True), "the field retries of entry 1 is True"),
     "E014": Case(
         entry(missing="ignore"),
         "the field missing of entry 1 is 'ignore'",
@@ -910,8 +916,11 @@ def test_every_id_has_a_test():
         for module in (*package.glob("*.py"), package.with_name("checks.py"))
         for id in re.findall(r"E\d{3}", module.read_text(encoding="utf-8"))
     }
-    here = Path(__file__).read_text(encoding="utf-8")
-    assert used == {f"E{number:03}" for number in range(1, 18)}
+    here = "".join(
+        Path(__file__).with_name(name).read_text(encoding="utf-8")
+        for name in ("test_watches.py", "test_on_file.py")
+    )
+    assert used == {f"E{number:03}" for number in range(1, 20)}
     assert {id for id in used if id in here or id.lower() in here} == used
 
 

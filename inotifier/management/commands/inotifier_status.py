@@ -11,6 +11,7 @@ from inotifier.events import printable
 from inotifier.lifecycle import control
 from inotifier.lifecycle.status_file import Status
 from inotifier.management.commands._command import InotifierCommand
+from inotifier.watches import IN_SETTING
 
 NOT_RUNNING = 3  # LSB: program is not running
 
@@ -51,6 +52,8 @@ def lines(status: Status) -> list[str]:
         result.append(f"the last reload was refused: {status['reload']['error']}")
     for entry in status["entries"]:
         result.append(f"{printable(entry['name'])} ({entry['processor']})")
+        if (declared := entry.get("declared", IN_SETTING)) != IN_SETTING:
+            result.append(f"    declared in {declared}")
         result.append(
             f"    seen {entry['seen']}, delivered {entry['delivered']}, failed {entry['failed']}, "
             f"retried {entry.get('retried', 0)}"
