@@ -4,7 +4,7 @@ Every problem is found here, once. `manage.py check` shows it, and `inotifier_st
 """
 
 from inotifier.watches.declared import watches_of
-from inotifier.watches.entry import read_entry
+from inotifier.watches.entry import make_entry, read_entry
 from inotifier.watches.problems import FORMS, SHAPE, Problem
 from inotifier.watches.setting import inspect_settings, load, make_entries
 from inotifier.watches.watch import ALL_EVENTS_SIGNALER, IN_SETTING, Entry, Processor, Watch
@@ -21,6 +21,7 @@ __all__ = [
     "inspect_settings",
     "load",
     "make_entries",
+    "make_entry",
     "read_entry",
     "watches_of",
 ]

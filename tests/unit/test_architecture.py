@@ -52,7 +52,7 @@ LAYERS = (
         ("state", "unsettled", "books", "recovery", "polling", "dispatcher", "service", "scan"),
     ),
     ("process", ("lifecycle",)),
-    ("edges", ("management", "monitoring", "urls", "admin", "testing", "pytest_plugin")),
+    ("edges", ("management", "monitoring", "urls", "admin", "tail", "testing", "pytest_plugin")),
 )
 LAYER_OF = {room: layer for layer, (_, rooms) in enumerate(LAYERS) for room in rooms}
 
@@ -67,6 +67,7 @@ OUTSIDE = {
     "prometheus_client": {"monitoring"},
     "swiftclient": {"sources"},
     "pytest": {"pytest_plugin"},
+    "rich": {"tail", "management"},
 }
 DJANGO = {"django", "asgiref"}  # asgiref is a part of Django under a name of its own
 
