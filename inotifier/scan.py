@@ -40,6 +40,12 @@ class Scan:
         self._since = dividing_moment()
         self._queue_size = queue_size
         self._dispatcher = Dispatcher(workers)
+        self._files: list[_Files] = []
+
+    @property
+    def looked_at(self) -> int:
+        """Number of paths that were compared, those in places with a URL aside."""
+        return sum(files.looked_at for files in self._files)
 
     def differences(self) -> Iterator[tuple[Handler, Difference | PlaceDifference]]:
         """Yield what would be delivered; nothing is recorded.
@@ -98,7 +104,9 @@ class Scan:
         if isinstance(books, PlaceBooks):
             return Place(handler, books)
         if isinstance(books, Books):
-            return _Files(handler, books, self._since)
+            files = _Files(handler, books, self._since)
+            self._files.append(files)
+            return files
         raise TypeError(f"{books!r} cannot be compared")
 
 
@@ -125,12 +133,19 @@ class _Files:
         self._handler = handler
         self._books = books
         self._since = since
+        self._comparison: Comparison | None = None
+
+    @property
+    def looked_at(self) -> int:
+        """Number of paths that were compared."""
+        return 0 if self._comparison is None else self._comparison.looked_at
 
     def flush(self) -> None:
         self._books.ledger.flush()
 
     def differences(self, *, dry: bool) -> Iterator[list[Difference] | None]:
-        return Comparison(self._handler.entry, self._books, self._since, dry=dry).run()
+        self._comparison = Comparison(self._handler.entry, self._books, self._since, dry=dry)
+        return self._comparison.run()
 
     def questions(self, differences: Sequence[Difference], reason: str) -> Batch:
         return questions(self._handler, self._books, differences, reason)

@@ -7,7 +7,9 @@ import contextlib
 import logging
 import os
 import signal
+import sys
 import time
+from contextlib import AbstractContextManager
 from typing import NoReturn
 
 from django.db import connections
@@ -23,6 +25,7 @@ from inotifier.lifecycle.process import Process
 from inotifier.lifecycle.readiness import Announce, PipeReporter, Reporter, Waiting
 from inotifier.lifecycle.status_file import Status, ensure_directories, read_status
 from inotifier.lifecycle.supervisor import Exposing, Supervisor
+from inotifier.progress import progress
 from inotifier.scan import Scan
 from inotifier.state import State
 from inotifier.watches import load
@@ -106,13 +109,16 @@ def scan(plan: Plan, announce: Announce, *, dry: bool) -> None:
 
 def _scan(found: Scan, announce: Announce, *, dry: bool) -> None:
     if dry:
-        for handler, difference in found.differences():
-            path = printable(difference.path)
-            if difference.source is not None:
-                path = f"{printable(difference.source)} -> {path}"
-            announce(f"{printable(handler.entry.name)}: {difference.kind} {path}")
+        # What it prints would run into the line that moves.
+        with _progress(found, quiet=sys.stdout.isatty()):
+            for handler, difference in found.differences():
+                path = printable(difference.path)
+                if difference.source is not None:
+                    path = f"{printable(difference.source)} -> {path}"
+                announce(f"{printable(handler.entry.name)}: {difference.kind} {path}")
     else:
-        found.deliver()
+        with _progress(found):
+            found.deliver()
         for handler in found.handlers:
             announce(
                 f"{printable(handler.entry.name)}: {handler.delivered} event(s) delivered, "
@@ -120,6 +126,14 @@ def _scan(found: Scan, announce: Announce, *, dry: bool) -> None:
             )
     if problems := [handler.problem for handler in found.handlers if handler.problem]:
         raise InotifierError("\n".join(map(printable, problems)))
+
+
+def _progress(found: Scan, *, quiet: bool = False) -> AbstractContextManager[object]:
+    def state() -> str:
+        delivered = sum(handler.delivered for handler in found.handlers)
+        return f"{found.looked_at:,} paths compared, {delivered:,} events delivered"
+
+    return progress("looking for what was missed", state, quiet=quiet)
 
 
 def rescan(plan: Plan) -> None:

@@ -27,6 +27,7 @@ from inotifier.lifecycle.settings_check import SettingsCheck
 from inotifier.lifecycle.status import describe, summary
 from inotifier.lifecycle.status_file import Status, StatusFile
 from inotifier.lifecycle.systemd import ServiceManager
+from inotifier.progress import Progress, progress
 from inotifier.service import Service
 from inotifier.state import State
 from inotifier.watches import load
@@ -115,7 +116,8 @@ class Supervisor:
         try:
             service = Service(entries, self._inotify_fd, self._state)
             try:
-                service.watch(self._reporter.announce)
+                with progress("setting watches", lambda: f"{service.watches:,} directories"):
+                    service.watch(self._reporter.announce)
             except BaseException:
                 service.close()
                 raise
@@ -125,6 +127,12 @@ class Supervisor:
         service.run()
         self._service = service
         self._report = Report(service)
+        self._comparing = Progress(
+            "looking for what was missed",
+            lambda: f"{service.looked_at:,} paths compared",
+            lambda: service.catching_up,
+        )
+        self._comparing.start()
 
     def _step(self) -> bool:
         """Wait for a signal or a tick and act on it; False if it is time to stop."""
@@ -169,6 +177,7 @@ class Supervisor:
 
     def _drain(self, *, is_reload: bool = False) -> None:
         """Deliver what was read, until the timeout or a second signal to stop."""
+        self._comparing.stop()
         self._service.finish()
         deadline = time.monotonic() + conf.shutdown_timeout
         while time.monotonic() < deadline and self._stops < _STOPS_TO_CUT:

@@ -78,6 +78,9 @@ class Comparison:
         list_directory: lists a directory.
         dry: True to leave the record as it is.
         top: a directory that has been renamed: only what is below is compared.
+
+    Attributes:
+        looked_at: number of paths that were compared.
     """
 
     def __init__(
@@ -90,6 +93,7 @@ class Comparison:
         dry: bool = False,
         top: str | None = None,
     ) -> None:
+        self.looked_at = 0
         self._dry = dry
         self._top = top
         self._books = books
@@ -201,6 +205,7 @@ class Comparison:
         self, items: Sequence[os.DirEntry[bytes]], known: dict[bytes, Seen], baseline: float
     ) -> list[Difference]:
         """Return what differs of `items`, and take them out of `known`."""
+        self.looked_at += len(items)
         differences = []
         for item in items:
             try:

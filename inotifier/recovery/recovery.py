@@ -62,6 +62,9 @@ class Recovery:
         has_room: tells whether there may be more of them.
         wake: has `step` called soon, from any thread.
         since: a `dividing_moment` before the watches stood.
+
+    Attributes:
+        looked_at: number of paths that were compared.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class Recovery:
         wake: Callable[[], object],
         since: float,
     ) -> None:
+        self.looked_at = 0
         self._since = since
         self._list = list_directory
         self._after_queue = after_queue
@@ -162,7 +166,10 @@ class Recovery:
         comparison = Comparison(
             request.handler.entry, request.books, self._since, self._list, top=request.top
         )
+        counted = 0
         for portion in comparison.run():
+            self.looked_at += comparison.looked_at - counted
+            counted = comparison.looked_at
             if portion is None:
                 request.books.ledger.when_written(partial(self._go_on, run))
                 yield True

@@ -1,18 +1,15 @@
 """`inotifier_tail` as a process: lines, exit codes, terminals and closed pipes."""
 
-import contextlib
 import json
 import os
-import pty
 import re
-import select
 import signal
-import termios
 from pathlib import Path
 
 import pytest
 
 from tests.process.project import Project, failed
+from tests.process.terminal import Terminal, environment
 from tests.waiting import wait_for
 
 RECEIVER = """
@@ -226,36 +223,11 @@ def test_counts_of_a_time_are_there_after_ctrl_c_and_after_the_timeout(tail, tmp
 # At a terminal.
 
 
-class Terminal:
-    """The other end of a terminal that a command writes to."""
-
-    def __init__(self):
-        self.here, self.there = pty.openpty()
-        termios.tcsetwinsize(self.there, (24, 100))
-        self.text = ""
-
-    def read(self):
-        """Take what has been written by now."""
-        while select.select([self.here], [], [], 0)[0]:
-            try:
-                self.text += os.read(self.here, 65536).decode(errors="replace")
-            except OSError:
-                break  # nobody has it open any more
-        return self.text
-
-
 @pytest.fixture
 def terminal():
     terminal = Terminal()
     yield terminal
-    for descriptor in (terminal.here, terminal.there):
-        with contextlib.suppress(OSError):
-            os.close(descriptor)
-
-
-def environment(project, **variables):
-    cleaned = {name: one for name, one in project.env.items() if name != "NO_COLOR"}
-    return cleaned | {"TERM": "xterm-256color"} | variables
+    terminal.close()
 
 
 @pytest.mark.parametrize(
@@ -263,17 +235,17 @@ def environment(project, **variables):
     [({}, [], True), ({"NO_COLOR": "1"}, [], False), ({}, ["--no-color"], False)],
 )
 def test_colours_are_for_terminals(tail, project, tmp_path, terminal, variables, args, coloured):
-    env = environment(project, **variables)
+    env = environment(project.env, **variables)
     process = tail(tmp_path, "-e", "IN_CREATE", "-c1", *args, stdout=terminal.there, env=env)
     (tmp_path / "a").touch()
     assert process.end()[0] == 0
     assert ("\x1b[" in terminal.read()) is coloured
-    assert f"{tmp_path}/a" in terminal.text
+    assert f"{tmp_path}/a" in terminal.read()
 
 
 @pytest.mark.parametrize("args", [[], ["--format", "%f"], ["--json"]])
 def test_a_name_cannot_harm_a_terminal(tail, project, tmp_path, terminal, args):
-    env = environment(project, NO_COLOR="1")
+    env = environment(project.env, NO_COLOR="1")
     process = tail(tmp_path, "-e", "IN_CREATE", "-c1", *args, stdout=terminal.there, env=env)
     (tmp_path / "x\x1b]0;title\x07\r\x9b2J").touch()
     assert process.end()[0] == 0
@@ -282,7 +254,7 @@ def test_a_name_cannot_harm_a_terminal(tail, project, tmp_path, terminal, args):
 
 def test_the_counts_move_on_a_terminal(tail, project, tmp_path, terminal):
     process = tail(
-        tmp_path, "--stats", "-e", "IN_CREATE", stdout=terminal.there, env=environment(project)
+        tmp_path, "--stats", "-e", "IN_CREATE", stdout=terminal.there, env=environment(project.env)
     )
     (tmp_path / "a").touch()
     wait_for(lambda: str(tmp_path)[:40] in terminal.read(), 30, "the table")

@@ -51,7 +51,7 @@ LAYERS = (
         "engine",
         ("state", "unsettled", "books", "recovery", "polling", "dispatcher", "service", "scan"),
     ),
-    ("process", ("lifecycle",)),
+    ("process", ("lifecycle", "progress")),
     ("edges", ("management", "monitoring", "urls", "admin", "tail", "testing", "pytest_plugin")),
 )
 LAYER_OF = {room: layer for layer, (_, rooms) in enumerate(LAYERS) for room in rooms}
@@ -67,7 +67,7 @@ OUTSIDE = {
     "prometheus_client": {"monitoring"},
     "swiftclient": {"sources"},
     "pytest": {"pytest_plugin"},
-    "rich": {"tail", "management"},
+    "rich": {"tail", "management", "progress"},
 }
 DJANGO = {"django", "asgiref"}  # asgiref is a part of Django under a name of its own
 
