@@ -93,11 +93,6 @@ class Service:
         return self._recovery.busy or any(polling.busy for polling in self._pollings)
 
     @property
-    def watches(self) -> int:
-        """Number of the kernel's watches that stand for the entries."""
-        return len(self._keeper.tree.nodes)
-
-    @property
     def looked_at(self) -> int:
         """Number of paths that were compared with what was delivered."""
         return self._recovery.looked_at

@@ -1,6 +1,6 @@
 """What happens now, shown in a terminal, with an inotify instance of its own."""
 
-from inotifier.tail.lines import Columns, Format, as_json
+from inotifier.tail.lines import Columns, Format
 from inotifier.tail.live import Live, entries_of
 from inotifier.tail.stats import Stats, shown_live
 from inotifier.tail.watching import TIMED_OUT, Shower, follow
@@ -12,7 +12,6 @@ __all__ = [
     "Live",
     "Shower",
     "Stats",
-    "as_json",
     "entries_of",
     "follow",
     "shown_live",

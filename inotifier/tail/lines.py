@@ -1,8 +1,7 @@
-"""From an event to a line: columns for people, JSON, and inotifywait's format."""
+"""From an event to a line: columns for people, and inotifywait's format."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -23,27 +22,6 @@ _COLOURS = {
     "IN_UNMOUNT": "red",
     "IN_Q_OVERFLOW": "red",
 }
-
-
-def as_json(event: Event) -> str:
-    """Return `event` as one line of JSON, in ASCII."""
-    watch = event.watch
-    return json.dumps(
-        {
-            "mask": event.mask,
-            "maskname": event.maskname,
-            "path": event.path,
-            "name": event.name,
-            "pathname": event.pathname,
-            "dir": event.dir,
-            "src_pathname": event.src_pathname,
-            "cookie": event.cookie,
-            "wd": event.wd,
-            "synthetic": event.synthetic,
-            "timestamp": event.timestamp,
-            "watch": None if watch is None else str(watch.name or watch.path),
-        }
-    )
 
 
 class Columns:

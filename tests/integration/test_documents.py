@@ -93,6 +93,7 @@ SECRET_KEY = "only-for-the-documents"
 INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "inotifier"]
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
 USE_TZ = True
+INOTIFIER_REDIS_URL = "redis://localhost:6379/0"
 """
 
 SHOP = {  # the reader's own code
@@ -402,6 +403,7 @@ def test_the_settings_that_take_the_place_of_pyinotifyd(watching, tmp_path, capl
     wait_for(lambda: len((tmp_path / "index").read_text().splitlines()) == 3)
     assert (tmp_path / "src" / "tmp" / "d").exists()
     assert "tmp/d" not in caplog.text
+
 
 # The form of an event
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from inotifier.lifecycle.status import StatusFile, read_status
+from inotifier.lifecycle.status_file import StatusFile, read_status
 from inotifier.writers import Writers, writers_of
 from tests.in_process import Receiver, Recorder
 from tests.process.project import Project, succeeded
@@ -194,19 +194,22 @@ def project(tmp_path):
     project.end()
 
 
-def test_a_daemon_listens_nowhere(project):
+def test_a_daemon_listens_at_a_socket_of_its_own_alone(project):
     pid = project.start()
+    (own,) = project.directory.rglob("inotifier.sock")
+    assert stat.S_IMODE(own.stat().st_mode) == 0o600
     inodes = set()
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
         target = str(descriptor.readlink())
         if target.startswith("socket:"):
             inodes.add(target[len("socket:[") : -1])
-    listening = set()
+    listening = []
     for table in ("tcp", "tcp6", "udp", "udp6", "unix", "raw", "raw6"):
         file = Path(f"/proc/{pid}/net/{table}")
         for line in file.read_text().splitlines()[1:] if file.exists() else ():
-            listening |= inodes & set(line.split())
-    assert not listening
+            if inodes & set(line.split()):
+                listening.append(Path(line.split()[-1]).name)
+    assert listening == [own.name]
     succeeded(project.run("inotifier_stop"))
 
 

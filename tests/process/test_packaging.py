@@ -32,7 +32,7 @@ def module_names() -> list[str]:
     names = []
     for file in sorted(package_files()):
         path = Path(file)
-        # Only a project with Django's admin can import what is for that, and only pytest its plug-in.
+        # What belongs to Django's admin needs it, and the plug-in needs pytest.
         if path.suffix == ".py" and path.stem not in {"__main__", "admin", "pytest_plugin"}:
             parts = path.parent.parts if path.stem == "__init__" else path.with_suffix("").parts
             names.append(".".join(parts))

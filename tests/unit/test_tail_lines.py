@@ -1,6 +1,5 @@
 """What `inotifier_tail` makes of an event."""
 
-import json
 import os
 import re
 
@@ -18,8 +17,7 @@ from inotifier.events import (
     IN_Q_OVERFLOW,
     Event,
 )
-from inotifier.tail import Columns, Format, Stats, as_json
-from inotifier.watches import Watch
+from inotifier.tail import Columns, Format, Stats
 
 NAMES = st.binary(min_size=1, max_size=30).map(lambda name: os.fsdecode(name.replace(b"/", b"_")))
 
@@ -61,39 +59,9 @@ def test_no_name_leaves_its_line_or_changes_a_terminal(name):
     for line in (
         Columns(colours=False)(plain),
         Format("%w%f %e %T", plain=False)(plain),
-        as_json(plain),
     ):
         assert line.isprintable()
         line.encode("utf-8")
-
-
-# JSON.
-
-
-@given(NAMES)
-def test_json_holds_the_name_whole(name):
-    read = json.loads(as_json(event(name=name)))
-    assert (read["name"], read["pathname"]) == (name, f"/srv/{name}")
-
-
-def test_json_has_all_that_an_event_has():
-    read = json.loads(as_json(event(IN_MOVED_TO, src_pathname="/srv/b", cookie=7, wd=3)))
-    assert read == {
-        "mask": IN_MOVED_TO,
-        "maskname": "IN_MOVED_TO",
-        "path": "/srv",
-        "name": "a",
-        "pathname": "/srv/a",
-        "dir": False,
-        "src_pathname": "/srv/b",
-        "cookie": 7,
-        "wd": 3,
-        "synthetic": False,
-        "timestamp": 1_700_000_000.25,
-        "watch": None,
-    }
-    assert json.loads(as_json(event(watch=Watch("/srv", name="inbox"))))["watch"] == "inbox"
-    assert json.loads(as_json(event(watch=Watch("/srv"))))["watch"] == "/srv"
 
 
 # inotifywait's letters.

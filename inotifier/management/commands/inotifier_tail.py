@@ -18,7 +18,6 @@ from inotifier.tail import (
     Live,
     Shower,
     Stats,
-    as_json,
     entries_of,
     follow,
     shown_live,
@@ -117,7 +116,7 @@ class Command(InotifierCommand):
     def shower(self, options: dict[str, Any]) -> Shower:
         """Return what writes the lines."""
         stream: Any = getattr(self.stdout, "_out", self.stdout)
-        line: Callable[[Event], str] = as_json
+        line: Callable[[Event], str] = Event.to_json
         if options["format"] is not None:
             try:
                 line = Format(options["format"], options["timefmt"], plain=not self.stdout.isatty())
