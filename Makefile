@@ -3,6 +3,7 @@
 # make test   all tests; from Python 3.12 on with coverage
 # make chaos  no file is missed while the daemon is killed again and again, for 20 seeds; less:
 #             make chaos CHAOS_ARGS="--seed 7 --seeds 1 --files 2000 --seconds 10"
+# make soak   half an hour of mixed load, into docs/soak.rst; less: make soak SOAK_ARGS="--minutes 3"
 # make lint   ruff, mypy, and the README rendered
 # make docs   the documentation, into docs/_build/html; a warning is an error
 # make audit  bandit over the package, and known holes in what it depends on
@@ -21,13 +22,14 @@ VENV ?= .venv
 DJANGO ?=
 PYTEST_ARGS ?=
 CHAOS_ARGS ?=
+SOAK_ARGS ?= --out docs/soak.rst
 BENCH_ARGS ?=
 
 bin := $(VENV)/bin
 install = $(bin)/python -m pip install --quiet --disable-pip-version-check
 django = $(if $(DJANGO),'$(DJANGO)')
 
-.PHONY: run run-redis test test-with-coverage chaos lint docs audit bench screenshots build clean
+.PHONY: run run-redis test test-with-coverage chaos soak lint docs audit bench screenshots build clean
 
 # exec: no shell stands between make and the daemon when Ctrl+C comes.
 run: $(VENV)/.run
@@ -57,6 +59,9 @@ test-with-coverage:
 
 chaos: $(VENV)/.test
 	$(bin)/python -m tests.process.chaos $(CHAOS_ARGS)
+
+soak: $(VENV)/.test
+	$(bin)/python -m tests.process.soak $(SOAK_ARGS)
 
 lint: $(VENV)/.lint
 	$(bin)/ruff check .

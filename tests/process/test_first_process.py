@@ -41,7 +41,7 @@ def contained(project: Project, **options) -> tuple["subprocess.Popen[str]", int
         What ends as that process does, and its pid as it is seen from outside.
     """
     with project.out.open("a") as out:
-        process = project.launch(
+        process = project.spawn(
             [*UNSHARE, *project.command("inotifier_start", "--foreground")],
             **{"stdout": out, "stderr": subprocess.STDOUT, **options},
         )

@@ -316,7 +316,12 @@ def test_entries_and_own_files_are_written(found, tmp_path):
 def test_logs_databases_media_and_caches_are_written(found, settings, tmp_path, monkeypatch):
     for name in ("log", "db", "media", "cache"):
         (tmp_path / name).mkdir()
-    settings.LOGGING = {"handlers": {"file": {"filename": tmp_path / "log" / "x"}}}
+    file = {"class": "logging.FileHandler", "filename": tmp_path / "log" / "x", "delay": True}
+    settings.LOGGING = {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "handlers": {"file": file},
+    }
     settings.MEDIA_ROOT = str(tmp_path / "media")
     settings.CACHES = {
         "default": {
