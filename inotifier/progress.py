@@ -26,7 +26,7 @@ _LOG = 10.0
 
 
 class Progress:
-    """Tells from a thread of its own how far work is, until that is over or this is stopped.
+    """Tells from a thread of its own how far work is, until it is stopped.
 
     The work itself is not held up: it only has to count, and how far it is is asked for now and
     then. Where standard error is a terminal and rich is installed, a line there moves; otherwise,
@@ -35,15 +35,11 @@ class Progress:
     Args:
         what: what is being done.
         state: returns how far it is, in words; called from the thread.
-        goes_on: tells whether it goes on, if it may be over before this is stopped.
     """
 
-    def __init__(
-        self, what: str, state: Callable[[], str], goes_on: Callable[[], bool] = lambda: True
-    ) -> None:
+    def __init__(self, what: str, state: Callable[[], str]) -> None:
         self._what = what
         self._state = state
-        self._goes_on = goes_on
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="inotifier-progress", daemon=True)
 
@@ -66,7 +62,7 @@ class Progress:
 
     def _run(self) -> None:
         try:
-            if not self._is_over_in(_SOON):
+            if not self._ended.wait(_SOON):
                 console = _terminal()
                 if console is None:
                     self._log()
@@ -77,7 +73,7 @@ class Progress:
 
     def _log(self) -> None:
         begun = time.monotonic()
-        while not self._is_over_in(_LOG):
+        while not self._ended.wait(_LOG):
             seconds = time.monotonic() - begun
             logger.info("%s: %s after %.0f s", self._what, self._state(), seconds)
 
@@ -102,10 +98,7 @@ class Progress:
             while not is_over:
                 told = f"{self._what}: {self._state()}"
                 moving.update(task, description=told, refresh=True)
-                is_over = self._is_over_in(_LOOK)
-
-    def _is_over_in(self, seconds: float) -> bool:
-        return self._ended.wait(seconds) or not self._goes_on()
+                is_over = self._ended.wait(_LOOK)
 
 
 def progress(

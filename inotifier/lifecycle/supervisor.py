@@ -130,7 +130,6 @@ class Supervisor:
         self._comparing = Progress(
             "looking for what was missed",
             lambda: f"{service.looked_at:,} paths compared",
-            lambda: service.catching_up,
         )
         self._comparing.start()
 
@@ -304,6 +303,8 @@ class Supervisor:
     def _write_status(self) -> Status:
         """Write how the daemon is, and return it."""
         status: Status = {**self._own_status(), **describe(self._service)}
+        if not status["catching_up"]:
+            self._comparing.stop()
         self._status_file.write(status)
         return status
 

@@ -38,15 +38,12 @@ def test_what_is_short_is_not_told(caplog, monkeypatch):
     assert messages(caplog) == []
 
 
-def test_it_ends_by_itself_when_the_work_is_over():
-    goes_on = threading.Event()
-    goes_on.set()
-    told = Progress("counting", lambda: "some", goes_on.is_set)
+def test_it_may_be_stopped_twice():
+    told = Progress("counting", lambda: "some")
     told.start()
-    goes_on.clear()
-    wait_for(lambda: not told._thread.is_alive())
     told.stop()
     told.stop()
+    assert not told._thread.is_alive()
 
 
 def test_an_error_in_telling_does_not_end_the_work(caplog):
