@@ -16,6 +16,7 @@ FAILED = "failed"
 BOUNDS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0)
 """Upper ends, in seconds, of the ranges that calls of processors are counted in."""
 
+_SHORT = BOUNDS[0]
 MOST_RECENT = 200
 _MOST_ERRORS = 20
 _LONGEST_TRACEBACK = 8000
@@ -77,7 +78,7 @@ class Figures:
         """
         self.recent.append((handed, outcome, seconds))
         self.seconds += seconds
-        self.durations[bisect_left(BOUNDS, seconds)] += 1
+        self.durations[bisect_left(BOUNDS, seconds) if seconds > _SHORT else 0] += 1
         if outcome is not AGAIN:
             self.masks[handed[0]] += 1
 

@@ -195,6 +195,7 @@ def reloads(tmp_path_factory) -> Reloads:
                 hang_up(project)
                 wait_for(lambda number=number: answered(project) >= number)
         wait_for(lambda: len(project.got) > len(storm.made))
+        wait_for(lambda: project.threads() == before.threads)
         return Reloads(
             before,
             view(project),
@@ -368,7 +369,7 @@ def test_what_cannot_be_used_is_refused_and_the_daemon_goes_on(project, break_it
     assert reason in project.errors
     project.delivers("file")
     assert project.pid == pid
-    assert view(project) == before
+    wait_for(lambda: view(project) == before)
 
 
 def test_reload_command_prints_why_the_settings_are_refused(project):
@@ -410,7 +411,7 @@ def test_daemon_goes_on_if_it_cannot_be_executed_anew(project, python):
     wait_for(lambda: answered(project) == 1)
     assert "cannot execute anew" in project.status()["reload"]["error"]
     assert "cannot execute anew" in project.errors
-    assert view(project) == before
+    wait_for(lambda: view(project) == before)
     project.delivers("file")
     os.kill(pid, signal.SIGTERM)
     wait_until_gone(pid)
