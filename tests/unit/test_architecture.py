@@ -1,6 +1,7 @@
 """The order of the rooms, and who may import which library from outside."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -161,6 +162,14 @@ def test_module_imports_only_the_libraries_of_its_room(path):
         and room not in OUTSIDE.get(found.top, set())
     }
     assert not wrong, "\n".join(wrong)
+
+
+def test_the_page_on_architecture_names_each_room_in_its_layer():
+    page = (PACKAGE.parent / "docs" / "architecture.rst").read_text(encoding="utf-8")
+    for layer, rooms in LAYERS:
+        _, _, rest = page.partition(f"   * - {layer}\n")
+        row, _, _ = rest.partition("   * - ")
+        assert set(re.findall(r"``(\w+)``", row)) == set(rooms) - {""}, layer
 
 
 def test_signals_imports_django_dispatch_only():
