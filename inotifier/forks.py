@@ -8,28 +8,26 @@ import os
 logger = logging.getLogger(__name__)
 
 
-class _Process:
-    """Which process this is, and which one delivers: a handler may have forked."""
-
-    here = os.getpid()
-    home = here
-
-    @classmethod
-    def note_fork(cls) -> None:
-        cls.here = os.getpid()
+_is_child = False
 
 
-os.register_at_fork(after_in_child=_Process.note_fork)
+def _note_fork() -> None:
+    global _is_child
+    _is_child = True
+
+
+os.register_at_fork(after_in_child=_note_fork)
 
 
 def this_one_delivers() -> None:
     """Note that it is this process that delivers."""
-    _Process.home = _Process.here
+    global _is_child
+    _is_child = False
 
 
 def is_child() -> bool:
     """Tell whether this is a process that a handler has forked."""
-    return _Process.here != _Process.home
+    return _is_child
 
 
 def end_child(exc: BaseException | None = None) -> None:

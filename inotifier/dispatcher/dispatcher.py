@@ -146,7 +146,7 @@ class Dispatcher:
         """
         with self._lock:
             # What is in a queue, or in the hands of the only thread, is in no order.
-            if self._in_order != len(self._order) or not self._order.only_sleeps:
+            if self._in_order != self._order.number or not self._order.only_sleeps:
                 return None
             times = [self._timers[0][0]] if self._timers else []
         for deferrals in self._deferrals:
@@ -200,7 +200,7 @@ class Dispatcher:
             if self._abandoned:
                 return
             handler = subscription.handler
-            if alone and event.mask and (not order or order.is_free(handler, event)):
+            if alone and event.mask and (not order.number or order.is_free(handler, event)):
                 calls[me] = event
                 wait = handler.attempt(event)
                 if wait is None:

@@ -75,6 +75,9 @@ class Order:
     directory waits for what is below it as well, and what comes later below waits for the move,
     but both only for what is under way: what sleeps until its handler is called again, and what
     waits for that, holds up no other path.
+
+    Attributes:
+        number: of deliveries.
     """
 
     def __init__(self) -> None:
@@ -83,12 +86,9 @@ class Order:
         self._content: dict[_Key, set[str]] = {}
         self._moves: dict[_Key, dict[Delivery, None]] = {}
         self._asleep: set[Delivery] = set()
-        self._number = 0
+        self.number = 0
         self._number_free = 0
         self._number_loose = 0
-
-    def __len__(self) -> int:
-        return self._number
 
     @property
     def only_sleeps(self) -> bool:
@@ -130,7 +130,7 @@ class Order:
         if delivery.is_move and held.isdisjoint(strictly):
             for key in keys:
                 self._moves.setdefault(key, {})[delivery] = None
-        self._number += 1
+        self.number += 1
         self._number_free += delivery.is_free
 
     def _beside(self, delivery: Delivery) -> list[Delivery]:
@@ -143,7 +143,7 @@ class Order:
         keys = [(handler, root), *self._keys_below(handler, root)]
         lasts = dict.fromkeys(last for key in keys for last in self._last.get(key, ()))
         self._wait_loosely(delivery, [last for last in lasts if last not in held])
-        self._number += 1
+        self.number += 1
         self._number_free += delivery.is_free
 
     def _wait_loosely(self, delivery: Delivery, others: Sequence[Delivery]) -> None:
@@ -164,12 +164,12 @@ class Order:
         last.after, last.loosely, last.keys = delivery.after, delivery.loosely, delivery.keys
         for key in last.keys:
             self._last[key] = tuple(last if one is delivery else one for one in self._last[key])
-        self._number += len(others) - 1
+        self.number += len(others) - 1
         return others[:1]
 
     def end(self, delivery: Delivery) -> list[Delivery]:
         """Take out `delivery`, a free one; return those that are free now."""
-        self._number -= 1
+        self.number -= 1
         self._number_free -= 1
         self._forget_move(delivery)
         for key in delivery.keys:

@@ -59,7 +59,7 @@ class Line:
 
     def is_empty(self) -> bool:
         return (
-            not self.order
+            not self.order.number
             and self.order.only_sleeps
             and not (self.order._last or self.order._content)
             and not (self.order._moves or self.order._asleep)
@@ -299,7 +299,7 @@ def test_a_question_is_replaced_by_its_answer(line):
     assert line.free == [question]
     events = [event_of("a") for _ in range(3)]
     line.replace(question, *events)
-    assert len(line.order) == 4
+    assert line.order.number == 4
     *answers, last = end_all(line)
     assert [delivery.event for delivery in answers] == events
     assert last is after
@@ -500,7 +500,7 @@ class Play:
                 assert is_free
             elif not self.sleeps:
                 assert not is_free
-        assert len(self.line.order) == len(self.living)
+        assert self.line.order.number == len(self.living)
         assert self.line.order.only_sleeps == (not self.line.free)
 
 
