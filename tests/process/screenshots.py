@@ -2,20 +2,35 @@
 
     python -m tests.process.screenshots [--seconds 600] [--out docs]
 
-Files come and go for ten minutes, so that the charts have something to show.
+Files come and go for ten minutes, so that the charts have something to show. What `inotifier_tail`
+writes to a terminal meanwhile is drawn by the browser, too.
 """
 
 import argparse
+import contextlib
+import io
 import itertools
 import math
 import random
+import signal
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+
+from rich.console import Console
+from rich.terminal_theme import MONOKAI
+from rich.text import Text
 
 from tests.process.browser import DESK, PHONE, browser, log_in, shoot, why_not
 from tests.process.project import Project
 from tests.process.site import ADMIN, DATABASE, Site
+from tests.process.terminal import Terminal, environment
+
+SCREEN = 18
+"""Lines of the terminal that are shown."""
+
+TERMINAL = (860, 400)
 
 RECEIVERS = """
 from django.dispatch import receiver
@@ -57,10 +72,28 @@ def main() -> None:
                 (project.directory / path).mkdir(parents=True, exist_ok=True)
             site = Site(project)
             project.start()
-            make_traffic(project.directory, options.seconds)
+            with tailed(project) as seen:
+                make_traffic(project.directory, options.seconds)
             take_pictures(site, options.out)
+            draw(seen.getvalue(), options.out / "tail.png")
         finally:
             project.end()
+
+
+@contextlib.contextmanager
+def tailed(project: Project) -> Iterator[io.StringIO]:
+    """Run `inotifier_tail` at a terminal while the block runs; then give its last screen."""
+    terminal = Terminal()
+    seen = io.StringIO()
+    tail = project.begin("inotifier_tail", stdout=terminal.there, env=environment(project.env))
+    try:
+        yield seen
+        lines = terminal.read().splitlines()
+        seen.write("\n".join(lines[-SCREEN:]))
+    finally:
+        tail.send_signal(signal.SIGINT)
+        tail.communicate()
+        terminal.close()
 
 
 def make_traffic(top: Path, seconds: float) -> None:
@@ -100,6 +133,18 @@ def take_pictures(site: Site, out: Path) -> None:
             log_in(driver, site.root, site.sessions["operator"])
             driver.get(site.url)
             shoot(driver, out / f"status-{name}.png")
+
+
+def draw(screen: str, path: Path) -> None:
+    """Write what a terminal has got, colours included, as a picture."""
+    console = Console(record=True, width=100, file=io.StringIO(), force_terminal=True)
+    console.print(Text("$ python manage.py inotifier_tail"))
+    console.print(Text.from_ansi(screen))
+    with tempfile.TemporaryDirectory() as directory, browser(size=TERMINAL) as driver:
+        page = Path(directory) / "terminal.html"
+        page.write_text(console.export_html(theme=MONOKAI, inline_styles=True))
+        driver.get(page.as_uri())
+        shoot(driver, path)
 
 
 if __name__ == "__main__":
