@@ -46,16 +46,16 @@ def summary(status: Status) -> str:
         key: sum(entry[key] for entry in entries) for key in ("delivered", "failed", "retried")
     }
     parts = [
-        f"{len(entries)} entries",
-        f"{numbers['delivered']} events delivered, {status['queue_depth']} waiting",
+        f"entries: {len(entries)}",
+        f"{numbers['delivered']} event(s) delivered, {status['queue_depth']} waiting",
     ]
     parts += [f"{numbers[key]} {key}" for key in ("failed", "retried") if numbers[key]]
     if status["overflows"]:
-        parts.append(f"{status['overflows']} overflows")
+        parts.append(f"{status['overflows']} overflow(s)")
     if status["catching_up"]:
         parts.append("looking for what was missed")
     if degraded := sum(bool(entry["problem"]) for entry in entries):
-        parts.append(f"{degraded} entries degraded")
+        parts.append(f"degraded entries: {degraded}")
     if status["state_problem"]:
         parts.append(f"degraded: {printable(status['state_problem'])}")
     if status["reload"]["state"] == "refused":

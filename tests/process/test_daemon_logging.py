@@ -173,4 +173,4 @@ def test_loggers_that_stand_are_not_silenced_by_the_second_set_up(make_project):
     project.start()
     project.drop("name")
     wait_for(lambda: "logged name" in file.read_text())
-    assert "watching 1 entries" in file.read_text()
+    assert "entries that are watched: 1" in file.read_text()

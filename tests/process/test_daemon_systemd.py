@@ -34,7 +34,7 @@ def test_it_says_that_it_is_ready_when_the_watches_stand(project, manager):
     process = project.foreground()
     message = manager.wait_for("READY")
     assert message["MAINPID"] == str(process.pid)
-    assert message["STATUS"].startswith("1 entries; 0 events delivered, ")
+    assert message["STATUS"].startswith("entries: 1; 0 event(s) delivered, ")
     assert not manager.having("WATCHDOG")  # nobody has asked
 
 
