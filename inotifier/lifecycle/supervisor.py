@@ -106,7 +106,9 @@ class Supervisor:
         status = self._write_status()
         self._reporter.ready()
         self._manager.ready(summary(status))
-        logger.info("entries that are watched: %d; process %d", len(self._service.handlers), os.getpid())
+        logger.info(
+            "entries that are watched: %d; process %d", len(self._service.handlers), os.getpid()
+        )
 
     def _watch(self) -> None:
         entries = load()

@@ -52,7 +52,7 @@ CONSOLE = [block for block in RUN if block.language == "console"]
 
 each = pytest.mark.parametrize
 
-pytestmark = pytest.mark.timeout(300)  # for a machine that is busy
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]  # for a machine that is busy
 
 
 # No block is left out

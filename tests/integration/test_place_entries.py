@@ -27,6 +27,8 @@ from tests.servers import need
 from tests.swift_server import PASSWORD, TENANT, USER, running_swift
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.long
+
 READY = "inotifier.event_processors.FileReadySignaler"
 SIGNALER = "inotifier.event_processors.AllEventsSignaler"
 ALL = "IN_CREATE|IN_MODIFY|IN_CLOSE_WRITE|IN_DELETE"

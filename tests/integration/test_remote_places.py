@@ -17,6 +17,8 @@ from inotifier.sources import SourceError
 from inotifier.sources.remote import FsspecPoller
 from tests.servers import free_ports, need, server
 
+pytestmark = pytest.mark.long
+
 USER, PASSWORD = "reader", "a/secret?of#the:server@-long-enough"
 WHO = f"{USER}:{quote(PASSWORD, safe='')}"
 KEY, SECRET = "AKIAEXAMPLE", "secret/of+the+bucket"

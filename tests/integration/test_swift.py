@@ -21,6 +21,8 @@ from tests.keystone import REGION, running_keystone
 from tests.servers import free_ports
 from tests.swift_server import PASSWORD, TENANT, USER, running_swift
 
+pytestmark = pytest.mark.long
+
 QUOTED = quote(PASSWORD, safe="")
 containers = (f"container {number}" for number in itertools.count())
 
@@ -146,7 +148,6 @@ def fill(swift, client, container, names):
             assert response.status == 201
 
 
-@pytest.mark.long
 def test_containers_may_be_larger_than_one_page(swift, client, container, make):
     poller = make(container)
     names = [f"{number:05} of many" for number in range(10_500)]

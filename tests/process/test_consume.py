@@ -246,6 +246,7 @@ def test_it_runs_where_pyinotify_is_missing(project, server):
     assert consumer.stop() == 0
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_nothing_is_lost_though_consumers_and_redis_are_killed_again_and_again(tmp_path):
     need_redis()

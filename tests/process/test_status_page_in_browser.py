@@ -7,7 +7,7 @@ from tests.process.project import Project
 from tests.process.site import ADMIN, DATABASE, Site
 from tests.waiting import wait_for
 
-pytestmark = needs_browser
+pytestmark = [needs_browser, pytest.mark.long]
 
 RECEIVERS = """
 from django.dispatch import receiver

@@ -13,6 +13,8 @@ from tests.process.bridge_chaos import RECEIVERS
 from tests.redis_server import RedisServer, need_redis
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.long
+
 FILES = 3000
 CUT = 10.0
 """Seconds."""

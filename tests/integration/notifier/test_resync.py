@@ -182,6 +182,7 @@ def test_a_change_whose_events_follow_the_overflow(lossy, grown, outside, what):
     lossy.check(subscription)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("second", CHANGES)
 @pytest.mark.parametrize("what", ["create nested", "swap", "invert", "out and in", "replace"])
 def test_one_change_is_lost_and_one_follows(lossy, grown, outside, what, second):
@@ -306,6 +307,7 @@ def test_a_root_that_is_a_file(lossy, root):
 # Several subscriptions
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", CHANGES)
 @pytest.mark.parametrize("order", [1, -1])
 def test_overlapping_subscriptions(lossy, grown, outside, what, order):
