@@ -1,5 +1,6 @@
 """The status page, health and metrics of a real site beside a real daemon."""
 
+import json
 import re
 
 import pytest
@@ -83,6 +84,20 @@ def test_the_index_of_the_admin_links_to_it(site):
 
 def test_nobody_adds_a_daemon_in_the_admin(site):
     assert site.get("/admin/inotifier/daemon/add/", "root").code == 403
+
+
+@pytest.mark.parametrize("page", ["change", "history", "delete"])
+def test_there_is_no_daemon_to_look_at_in_the_admin(site, page):
+    assert site.get(f"/admin/inotifier/daemon/5/{page}/", "root").code in (302, 403)
+
+
+@pytest.mark.parametrize("options", [[], ["--all"]])
+def test_the_database_can_be_dumped(site, options):
+    result = site.project.run("dumpdata", *options)
+    assert (result.returncode, result.stderr) == (0, "")
+    models = {row["model"] for row in json.loads(result.stdout)}
+    assert "auth.user" in models
+    assert "inotifier.daemon" not in models
 
 
 def test_nothing_is_to_be_migrated(site):
