@@ -23,6 +23,7 @@ class Declaration:
         function: what it stands above.
         pattern, events, settle, retries, fields: its arguments.
         module, line: where it stands.
+        execution: what the module has anew each time it is executed.
     """
 
     function: Callable[..., Any]
@@ -33,6 +34,7 @@ class Declaration:
     fields: dict[str, Any] = field(default_factory=dict)
     module: str
     line: int
+    execution: object
 
     @property
     def name(self) -> str:
@@ -80,6 +82,7 @@ def on_file(
     """
     frame = sys._getframe(1)
     module, line = frame.f_globals.get("__name__", "?"), frame.f_lineno
+    execution = frame.f_globals.get("__spec__")
 
     def declare(function: Function) -> Function:
         new = Declaration(
@@ -91,12 +94,11 @@ def on_file(
             fields=fields,
             module=module,
             line=line,
+            execution=execution,
         )
         # A module that is executed anew says anew what its functions are for.
         _declarations[:] = [
-            one
-            for one in _declarations
-            if one.function is function or (one.module, one.name) != (module, new.name)
+            one for one in _declarations if one.module != module or one.execution is execution
         ]
         _declarations.append(new)
         return function

@@ -160,6 +160,22 @@ def test_a_function_may_be_declared_for_several_places():
     assert [one.name for one in load()] == ["incoming/*.txt", "incoming/*.csv"]
 
 
+def test_functions_of_one_name_are_all_declared():
+    def taking(kind):
+        def take(event):
+            return kind
+
+        return take
+
+    for kind in ("csv", "xml"):
+        on_file(f"incoming/*.{kind}")(taking(kind))
+        on_file(f"incoming/new.{kind}")(lambda event: None)
+        on_file(f"incoming/old.{kind}")(functools.partial(takes_two, None))
+    names = [f"incoming/{name}" for name in ("*.csv", "new.csv", "old.csv")]
+    names += [f"incoming/{name}" for name in ("*.xml", "new.xml", "old.xml")]
+    assert [one.name for one in load()] == names
+
+
 def test_an_object_that_can_be_called_will_do():
     class Importer:
         def __call__(self, event):
@@ -213,10 +229,11 @@ def test_the_setting_may_be_empty_then(app, settings, setting):
 def test_a_module_that_is_executed_again_replaces_what_it_declared(app):
     module = app(SOURCE)
     load()
-    module.write_text("\n\n" + textwrap.dedent(SOURCE).replace("*.csv", "*.txt and more"))
+    changed = textwrap.dedent(SOURCE).replace("import_order", "import_longer_names")
+    module.write_text("\n\n" + changed)
     importlib.reload(sys.modules["shop.file_events"])
     [found] = load()
-    assert found.name == "incoming/*.txt and more"
+    assert found.processor_name == "shop.file_events.import_longer_names"
     assert found.declared == "shop.file_events, line 6"
 
 
