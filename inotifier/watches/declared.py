@@ -155,7 +155,7 @@ def _split(pattern: object) -> tuple[str, str]:
 
 def _check_file(root: str, name: str) -> None:
     path = absolute(root, conf.base_dir) / name
-    if name in ("", ".", "..", "~") or path.is_dir():
+    if name in ("", ".", "..", "~") or os.path.isdir(path):  # noqa: PTH112 - never raises
         raise ValueError(
             f"{printable(str(Path(root, name)))} is a directory; with a slash at its end it stands "
             "for all files right in it"

@@ -339,6 +339,11 @@ def test_the_same_twice_is_e019():
             lambda: one_problem("absent/*.csv"),
             "absent does not exist or you have insufficient",
         ),
+        (
+            "E004",
+            lambda: one_problem(f"{'x' * 300}/order.csv"),  # no system takes such a name
+            "xxx does not exist or you have insufficient",
+        ),
         ("E005", lambda: one_problem("incoming/", "IN_NONSENSE"), "IN_NONSENSE"),
         ("E014", lambda: one_problem("incoming/", retries=-1), "the field retries of entry"),
         ("E014", lambda: one_problem("incoming/", missing="no"), "the field missing of entry"),
