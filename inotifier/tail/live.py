@@ -42,15 +42,21 @@ class Live:
         entries: what to watch; their processors are not called. Places with a URL are left out.
 
     Attributes:
+        entries: those that are watched.
         notes: what is not seen, in words.
 
     Raises:
+        InotifierError: there is nothing to watch.
         WatchError: the kernel gives no inotify instance.
     """
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        self._entries = [entry for entry in entries if entry.url is None]
+        self.entries = [entry for entry in entries if entry.url is None]
+        if not self.entries:
+            raise InotifierError(
+                "all entries are places with a URL, which only the daemon lists; name a path here"
+            )
         self.notes = [*_notes(entries)]
         self._inotify = Inotify()
         self._keeper = Keeper(self._inotify, self._lost)
@@ -70,7 +76,7 @@ class Live:
         Raises:
             WatchError: the kernel refused one.
         """
-        subscriptions = [_subscription(entry) for entry in self._entries]
+        subscriptions = [_subscription(entry) for entry in self.entries]
         self._keeper.add(subscriptions)
         self.notes += [one.problem for one in subscriptions if one.problem]
         self._runs = True

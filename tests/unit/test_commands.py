@@ -114,3 +114,22 @@ def test_status_tells_why_an_entry_is_degraded():
         "last_event": None,
     }
     assert lines(status(entries=[entry]))[-1] == "    degraded: too few watches"
+
+
+ROWS = "orm://rows.Order?field=modified_at"
+
+
+def test_tail_counts_what_it_watches(settings, tmp_path, capsys):
+    settings.INOTIFIER_WATCH_PATHS = [tmp_path, ROWS]
+    with pytest.raises(SystemExit) as end:
+        call_command("inotifier_tail", "--timeout", "0.01")
+    assert end.value.code == 2
+    told = capsys.readouterr().err.splitlines()
+    assert told[0] == "watching 1 path(s); Ctrl+C ends this"
+    assert told[1].endswith("is a place with a URL, which only the daemon lists")
+
+
+def test_tail_refuses_to_watch_nothing(settings):
+    settings.INOTIFIER_WATCH_PATHS = [ROWS]
+    with pytest.raises(CommandError, match="all entries are places with a URL"):
+        call_command("inotifier_tail", "--timeout", "0.01")

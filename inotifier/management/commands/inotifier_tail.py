@@ -84,7 +84,7 @@ class Command(InotifierCommand):
         with contextlib.suppress(KeyboardInterrupt), Live(entries) as live:
             show = None if stats else self.shower(options)
             live.watch()
-            self.tell(f"watching {len(entries)} path(s); Ctrl+C ends this")
+            self.tell(f"watching {len(live.entries)} path(s); Ctrl+C ends this")
             for note in live.notes:
                 self.tell(note)
             if show is not None:
