@@ -21,6 +21,7 @@ from inotifier.watches import Watch
 
 PACKAGE = Path(inotifier.__file__).parent
 _SETTING = re.compile(r"INOTIFIER_[A-Z_]+|PROJECT_PATH")
+_CHECK_ID = r"(?:inotifier\.)?([A-Z]\d{3})"
 
 
 class Generated(SphinxDirective):
@@ -161,13 +162,22 @@ class Checks(Generated):
     def lines(self) -> Iterator[str]:
         yield from [".. list-table::", "   :header-rows: 1", "   :widths: 20 80", ""]
         yield from ["   * - Id", "     - Messages, each with its hints"]
-        for id, messages in sorted(checks().items()):
+        told = checks()
+        if missing := check_ids() - told.keys():
+            raise self.error(f"it cannot be read what {', '.join(sorted(missing))} says")
+        for id, messages in sorted(told.items()):
             start = f"   * - ``{id}``\n     - "
             for message, hints in messages.items():
                 yield f"{start}``{message}``"
                 start = "       "
                 yield from (part for hint in hints for part in ("", f"       *{_escaped(hint)}*"))
                 yield ""
+
+
+def check_ids() -> set[str]:
+    """Return the ids of all checks, wherever in the code they stand."""
+    texts = (path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py"))
+    return {f"inotifier.{id}" for text in texts for id in re.findall(f'"{_CHECK_ID}"', text)}
 
 
 def checks() -> dict[str, dict[str, list[str]]]:
@@ -192,7 +202,7 @@ def _check_parts(call: ast.Call) -> tuple[str, ast.expr, ast.expr] | None:
     id = parts.get("id")
     if not isinstance(id, ast.Constant) or not isinstance(id.value, str):
         return None
-    number = re.fullmatch(r"(?:inotifier\.)?([EW]\d{3})", id.value)
+    number = re.fullmatch(_CHECK_ID, id.value)
     if number is None or "message" not in parts:
         return None
     return f"inotifier.{number[1]}", parts["message"], parts.get("hint", ast.Constant(""))
