@@ -4,7 +4,7 @@
 # make chaos  no file is missed while the daemon is killed again and again, for 20 seeds; less:
 #             make chaos CHAOS_ARGS="--seed 7 --seeds 1 --files 2000 --seconds 10"
 # make soak   half an hour of mixed load, into docs/soak.rst; less: make soak SOAK_ARGS="--minutes 3"
-# make lint   ruff, mypy, and the README rendered
+# make lint   ruff, mypy, and the READMEs and their like rendered
 # make docs   the documentation, into docs/_build/html; a warning is an error
 # make audit  bandit over the package, and known holes in what it depends on
 # make bench  side by side with the peers, into benchmarks/RESULTS.md (see benchmarks/README.rst)
@@ -67,7 +67,7 @@ lint: $(VENV)/.lint
 	$(bin)/ruff check .
 	$(bin)/ruff format --check .
 	$(bin)/mypy
-	for page in README CHANGELOG CONTRIBUTING SECURITY; do \
+	for page in README CHANGELOG CONTRIBUTING SECURITY example_project/README; do \
 		$(bin)/docutils --writer=null --report=1 --halt=2 $$page.rst || exit 1; \
 	done
 
