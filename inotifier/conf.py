@@ -28,7 +28,10 @@ class Settings:
 
     @property
     def watch_paths(self) -> Any:
-        """INOTIFIER_WATCH_PATHS: what to watch, an iterable of entries. This one is required."""
+        """INOTIFIER_WATCH_PATHS: what to watch, an iterable of entries.
+
+        Required, unless functions with `on_file` say what to watch.
+        """
         value = getattr(settings, "INOTIFIER_WATCH_PATHS", None)
         if isinstance(value, Iterator):
             # A generator can be read once, but the setting is read more than once.
