@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import json
 import re
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from django.core.management import load_command_class
 from django.core.management.base import BaseCommand
@@ -153,6 +155,32 @@ def _default(field: dataclasses.Field) -> str:
     return ""
 
 
+# Fields of an event
+
+
+class EventFields(Generated):
+    """The fields of an event's JSON, from its schema."""
+
+    def lines(self) -> Iterator[str]:
+        schema = json.loads((PACKAGE / "event.schema.json").read_bytes())
+        yield from [".. list-table::", "   :header-rows: 1", "   :widths: 18 18 64", ""]
+        yield from ["   * - Field", "     - Type", "     - Meaning"]
+        for name, field in schema["properties"].items():
+            yield f"   * - ``{name}``"
+            yield f"     - {_json_type(field)}"
+            yield f"     - {_escaped(field['description'])}"
+
+
+def _json_type(field: dict[str, Any]) -> str:
+    """Return the words for what a part of a schema allows."""
+    if "oneOf" in field:
+        return " or ".join(map(_json_type, field["oneOf"]))
+    if "const" in field:
+        return f"``{json.dumps(field['const'])}``"
+    allowed = field.get("type", "integer" if "enum" in field else "string")
+    return allowed if isinstance(allowed, str) else " or ".join(allowed)
+
+
 # Checks
 
 
@@ -261,5 +289,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("command-line", CommandLine)
     app.add_directive("other-commands", OtherCommands)
     app.add_directive("watch-fields", WatchFields)
+    app.add_directive("event-fields", EventFields)
     app.add_directive("checks", Checks)
     return {"parallel_read_safe": True}
