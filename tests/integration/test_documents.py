@@ -39,7 +39,11 @@ DOCS = ROOT / "docs"
 BLOCKS = all_blocks()
 SESSIONS = {
     "quickstart": blocks(DOCS / "quickstart.rst"),
-    "README": [block for block in blocks(ROOT / "README.rst") if block.section == "Use it"],
+    "README": [
+        block
+        for block in blocks(ROOT / "README.rst")
+        if block.section in ("Use it", "Functions for files")
+    ],
 }
 """What is followed from the first block to the last."""
 
@@ -282,6 +286,7 @@ def test_the_steps_can_be_followed(session, tmp_path):
                 follower.write(block)
             else:
                 follower.type(block)
+        follower.check()
 
 
 class Follower:
@@ -305,8 +310,8 @@ class Follower:
         """Write a block into the file that it names, at its end if that is there."""
         assert block.file, f"{block}: into which file?"
         path = self._here / block.file
-        new = path.name in ("receivers.py", "apps.py")
-        path.write_text(block.text if new else path.read_text() + block.text)
+        old = path.read_text() if path.name == "settings.py" else ""
+        path.write_text(old + block.text)
 
     def type(self, block: Block) -> None:
         """Type the commands of a block; what they print is what the block shows."""
@@ -318,6 +323,11 @@ class Follower:
                 self._here /= command[3:]
             elif not command.startswith("pip install "):  # it is installed
                 self._compare(command, shown, f"{block.page.name}:{block.line + start}")
+
+    def check(self) -> None:
+        """See that Django takes what was written."""
+        result = self._run("python manage.py check --fail-level WARNING")
+        assert result.returncode == 0, result.stdout
 
     def _compare(self, command: str, shown: str, where: str) -> None:
         result = self._run(command)
