@@ -437,7 +437,17 @@ def python_of(page: str) -> list[str]:
 
 
 def run_tests(directory: Path, **modules: str) -> str:
-    """Run pytest on `modules` in a project with nothing but inotifier; return what it printed."""
+    """Run pytest as the page on testing says, in a project with nothing but inotifier.
+
+    Args:
+        directory: where to make the project.
+        modules: the tests, by the name of their file.
+
+    Returns:
+        What pytest printed.
+    """
+    [configuration] = (one for one in blocks(DOCS / "testing.rst") if one.language == "toml")
+    (directory / "pyproject.toml").write_text(configuration.text.replace("mysite.", ""))
     (directory / "settings.py").write_text(
         'SECRET_KEY = "test"\nINSTALLED_APPS = ["inotifier"]\nUSE_TZ = True\n'
         'DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}\n'
@@ -445,8 +455,9 @@ def run_tests(directory: Path, **modules: str) -> str:
     for name, text in modules.items():
         (directory / f"{name}.py").write_text(text)
     result = subprocess.run(
-        [sys.executable, "-m", "pytest", "--ds=settings", "-pno:cacheprovider"],
+        [sys.executable, "-m", "pytest", "-pno:cacheprovider"],
         cwd=directory,
+        env={name: value for name, value in os.environ.items() if "DJANGO" not in name},
         capture_output=True,
         text=True,
         check=False,
