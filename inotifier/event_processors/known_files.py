@@ -45,8 +45,13 @@ class Pending:
 
 @dataclass(eq=False)
 class _Moving:
-    """Records on their way to other names, by what follows the old name of what was renamed."""
+    """Records on their way to other names, by what follows the old name of what was renamed.
 
+    Attributes:
+        path: the old name.
+    """
+
+    path: str
     pending: dict[str, Pending] = field(default_factory=dict)
     sent: dict[str, FileState] = field(default_factory=dict)
 
@@ -127,18 +132,22 @@ class KnownFiles:
             self._note_sent(path, state)
             pending = self._pending.get(path)
             if pending is not None and not pending.changed:
-                del self._pending[path]
-                _drop(self._by_inode, pending.inode, path)
+                self._end(path)
+
+    def _end(self, path: str) -> None:
+        if pending := self._pending.pop(path, None):
+            _drop(self._by_inode, pending.inode, path)
 
     def _note_sent(self, path: str, state: FileState) -> None:
+        if before := self._sent.get(path):
+            _drop(self._paths, before, path)
         _put(self._sent, path, state, MAX_SENT)
         _put(self._paths, state, path, MAX_SENT)
 
     def forget(self, path: str) -> None:
         """Forget the file, which is gone."""
         with self._lock:
-            if pending := self._pending.pop(path, None):
-                _drop(self._by_inode, pending.inode, path)
+            self._end(path)
             if state := self._sent.pop(path, None):
                 _drop(self._paths, state, path)
 
@@ -146,14 +155,23 @@ class KnownFiles:
         """Forget the file, which is none to send, unless it was sent before."""
         with self._lock:
             if path not in self._sent:
-                self._pending.pop(path, None)
+                self._end(path)
 
     def leave(self, path: str, cookie: int, *, is_dir: bool) -> None:
         """Take the records of what has left `path`, and of what is below it."""
         with self._lock:
             moving = self._take(path, is_dir)
             if cookie and (moving.pending or moving.sent):
-                _put(self._moving, cookie, moving, MAX_MOVING)
+                lost = _put(self._moving, cookie, moving, MAX_MOVING)
+                if lost is not None:
+                    self._lose(lost)
+
+    def _lose(self, moving: _Moving) -> None:
+        """Forget what has left for good."""
+        for rest, state in moving.sent.items():
+            _drop(self._paths, state, moving.path + rest)
+        for rest, pending in moving.pending.items():
+            _drop(self._by_inode, pending.inode, moving.path + rest)
 
     def path_of(self, state: FileState) -> str | None:
         """Return where a file was when it was sent as `state`, None if none was."""
@@ -176,20 +194,22 @@ class KnownFiles:
             if moving is None and source is not None:
                 moving = self._take(source, is_dir)
             if not is_dir:
-                self._pending.pop(path, None)
+                self._end(path)
                 if moving is None or not moving.sent:
                     self._begin(path, now)
             if moving is None:
                 return []
             for rest, state in moving.sent.items():
-                _put(self._sent, path + rest, state, MAX_SENT)
+                self._note_sent(path + rest, state)
             for rest, pending in moving.pending.items():
                 _put(self._pending, path + rest, pending, MAX_PENDING)
+                if self._by_inode.get(pending.inode) == moving.path + rest:
+                    self._by_inode[pending.inode] = path + rest
             return [path + rest for rest in moving.pending]
 
     def _take(self, path: str, is_dir: bool) -> _Moving:
         return _Moving(
-            _take_from(self._pending, path, is_dir), _take_from(self._sent, path, is_dir)
+            path, _take_from(self._pending, path, is_dir), _take_from(self._sent, path, is_dir)
         )
 
 
@@ -206,9 +226,8 @@ def _drop(records: dict[K, str], key: K, path: str) -> None:
         del records[key]
 
 
-def _put(records: dict[K, V], key: K, value: V, limit: int) -> None:
-    """Make `value` the newest of `records`, and drop the oldest beyond `limit`."""
+def _put(records: dict[K, V], key: K, value: V, limit: int) -> V | None:
+    """Make `value` the newest of `records`; drop the oldest beyond `limit`, and return it."""
     records.pop(key, None)
     records[key] = value
-    if len(records) > limit:
-        del records[next(iter(records))]
+    return records.pop(next(iter(records))) if len(records) > limit else None
