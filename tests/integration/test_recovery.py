@@ -619,6 +619,7 @@ def test_a_delete_that_the_kernel_dropped_is_told(project, monkeypatch, is_deliv
     running = project.start("IN_CREATE|IN_DELETE", recursive=False)
     dropping = Dropping(running, IN_DELETE, b"file")
     monkeypatch.setattr(running.service._inotify, "read", dropping)
+    running.sync()  # the thread may have been in the other one
     write(project.root / "file")
     if is_delivered_before:
         running.sync()
