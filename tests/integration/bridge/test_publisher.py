@@ -194,6 +194,22 @@ def test_a_server_that_cannot_write_now_is_away(publisher, client, caplog, break
     assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
 
 
+def test_a_server_that_refuses_is_asked_with_one_event_until_it_takes_that(publisher, client):
+    client.config_set("min-replicas-to-write", 1)
+    try:
+        first = publisher(event_of("first"))
+        wait_for(lambda: first.due is not None)
+        client.config_resetstat()
+        events = [event_of(str(number)) for number in range(100)]
+        laters = [publisher(event) for event in events]
+        refused = wait_for(lambda: client.info("commandstats").get("cmdstat_xadd"))
+        assert refused["rejected_calls"] < 10  # one in each try
+    finally:
+        client.config_set("min-replicas-to-write", 0)
+    wait_for(lambda: all(later.has_ended for later in laters))
+    assert [m["name"] for m in messages(client)] == ["first", *(event.name for event in events)]
+
+
 def test_a_server_that_cannot_write_to_its_disk_is_away(caplog, settings):
     need_redis()
     with RedisServer("--save", "1 1", "--dbfilename", "dump") as server:
