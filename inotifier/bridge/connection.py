@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from inotifier import redis_url
@@ -14,6 +15,11 @@ _TIMEOUT = 10.0
 
 _PASSING = ("MISCONF", "NOREPLICAS", "UNKILLABLE", "LOADING", "BUSY ")
 """How errors begin that pass by themselves, or when somebody mends the server."""
+
+_PIPELINED = re.compile(
+    r"Command # \d+ \((?:\S+ (?P<key>\S+))?.*\) of pipeline caused error: ", re.DOTALL
+)
+"""What redis-py puts before the words of the server if the command was one of several."""
 
 
 def configured_url() -> str:
@@ -81,7 +87,12 @@ def is_outage(exc: Exception) -> bool:
         kinds.TryAgainError,
         OSError,
     )
-    return isinstance(exc, passing) or str(exc).startswith(_PASSING)
+    return isinstance(exc, passing) or reason_of(exc).startswith(_PASSING)
+
+
+def reason_of(exc: Exception) -> str:
+    """Return what the server said, without the command that a pipeline puts before it."""
+    return _PIPELINED.sub("", str(exc), count=1)
 
 
 def explained(exc: Exception, key: str) -> ConfigurationError:
@@ -89,11 +100,13 @@ def explained(exc: Exception, key: str) -> ConfigurationError:
 
     Args:
         exc: what was raised.
-        key: the stream or list that was used.
+        key: the stream or list that was used, unless the exception names another.
     """
     from redis import exceptions as kinds
 
-    text = str(exc)
+    text = reason_of(exc)
+    if pipelined := _PIPELINED.match(str(exc)):
+        key = pipelined["key"] or key
     if isinstance(exc, (kinds.AuthenticationError, kinds.AuthorizationError)):
         advice = "put the right user and password into INOTIFIER_REDIS_URL"
     elif isinstance(exc, kinds.NoPermissionError):
@@ -109,7 +122,7 @@ def explained(exc: Exception, key: str) -> ConfigurationError:
 
 def described(exc: Exception) -> str:
     """Return what `exc` says on one line, without a password."""
-    return _scrubbed(one_line(exc))
+    return _scrubbed(_PIPELINED.sub("", one_line(exc), count=1))
 
 
 def server() -> str:

@@ -465,6 +465,28 @@ def test_a_server_that_goes_and_comes_back_loses_nothing(own_server, receive, ca
     client.close()
 
 
+def test_a_server_that_does_not_take_a_dead_message_is_away(client, receive):
+    calls = []
+
+    def bad(**kwargs):
+        calls.append(1)
+        if len(calls) == 1:
+            client.config_set("min-replicas-to-write", 1)
+        raise ValueError
+
+    receive(bad)
+    publish(client, "a")
+    consumer = stream(client, retries=0)
+    try:
+        consumer.step()
+        assert consumer.outage.lasts
+        assert consumer.outage.reason.startswith("NOREPLICAS")
+    finally:
+        client.config_set("min-replicas-to-write", 0)
+    wait_for(lambda: consumer.step() or not consumer.in_hand)
+    assert len(dead(client)) == 1
+
+
 def test_a_server_that_was_emptied_is_used_anew(client, caplog):
     consumer = stream(client)
     consumer.step()
@@ -479,6 +501,15 @@ def test_a_key_that_is_no_stream_ends_it_with_what_to_do(client):
     client.set("inotifier", "x")
     with pytest.raises(ConfigurationError, match="name another key, or remove that one"):
         stream(client).step()
+
+
+def test_a_key_of_dead_messages_that_is_no_stream_is_named(client):
+    client.set("inotifier:dead", "x")
+    client.xadd("inotifier", {"event": "no JSON"})
+    with pytest.raises(ConfigurationError) as caught:
+        stream(client).step()
+    assert "Redis refuses: WRONGTYPE" in str(caught.value)
+    assert "'inotifier:dead' holds something else" in str(caught.value)
 
 
 def test_lag_and_pending_are_told(client, receive):

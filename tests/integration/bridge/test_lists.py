@@ -152,6 +152,27 @@ def test_an_outage_elsewhere_is_no_failure(client, receive):
     assert left(client) == 0
 
 
+def test_a_server_that_cannot_write_now_is_away(client, receive):
+    calls = []
+
+    def receiver(message, **kwargs):
+        calls.append(message)
+        client.config_set("min-replicas-to-write", 1)
+
+    receive(receiver)
+    push(client, f"{'key ' * 50}) of pipeline caused error: WRONGTYPE")
+    consumer = from_list(client)
+    try:
+        consumer.step()
+        assert consumer.outage.lasts
+        assert consumer.outage.reason.startswith("NOREPLICAS")
+    finally:
+        client.config_set("min-replicas-to-write", 0)
+    wait_for(lambda: consumer.step() or not consumer.in_hand)
+    assert len(calls) == 1
+    assert left(client) == 0
+
+
 def test_a_consumer_that_comes_back_begins_with_what_it_had(client, messages):
     push(client, "a", "b", "a")
     first = from_list(client)
