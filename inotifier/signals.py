@@ -66,21 +66,16 @@ class _Ready(tuple[Reference, ...]):
         return (*self.done, *now)
 
 
-class EventSignal(Signal):
-    """A signal that is sent for every event, many thousand times a second.
+class _Prepared(Signal):
+    """A signal that is sent often.
 
     Which receivers a sender has is found once and kept until one is connected or disconnected.
     Receivers are held as weakly as they were connected.
-
-    An event that some receivers failed on may be delivered again, as the same object: those
-    that succeeded are not called again.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._ready: dict[Any, _Ready] = {}
-        # Event -> sender -> who succeeded; None while no event has failed.
-        self._partly: WeakKeyDictionary[Any, dict[type, tuple[_Connection, ...]]] | None = None
 
     def connect(self, *args: Any, **kwargs: Any) -> None:
         """Connect a receiver, as `django.dispatch.Signal.connect` does."""
@@ -92,6 +87,35 @@ class EventSignal(Signal):
         disconnected = super().disconnect(*args, **kwargs)
         self._ready = {}
         return disconnected
+
+    def _make_ready(self, sender: type) -> _Ready:
+        """Return references to the receivers of `sender`."""
+        connected = self._ready
+        found: list[tuple[Reference, _Connection]] = []
+        with self.lock:
+            for key, receiver, *_, is_async in self.receivers:
+                if key[1] in (id(None), id(sender)):
+                    reference = receiver if _is_weak(receiver) else _strong(receiver)
+                    if is_async:
+                        reference = _awaited(reference)
+                    elif any(reference is one for one, _ in found):
+                        reference = _another(reference)
+                    found.append((reference, _Connection(key, receiver)))
+        connected[sender] = ready = _Ready.of(found)
+        return ready
+
+
+class EventSignal(_Prepared):
+    """A signal that is sent for every event, many thousand times a second.
+
+    An event that some receivers failed on may be delivered again, as the same object: those
+    that succeeded are not called again.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Event -> sender -> who succeeded; None while no event has failed.
+        self._partly: WeakKeyDictionary[Any, dict[type, tuple[_Connection, ...]]] | None = None
 
     def deliver(self, sender: type, event: Any, processor: object) -> list[Failure]:
         """Call every receiver, whatever the others do.
@@ -119,22 +143,6 @@ class EventSignal(Signal):
         self._keep(event, sender, ready.succeeded([reference for reference, _ in raised]))
         return [failure for _, failure in raised]
 
-    def _make_ready(self, sender: type) -> _Ready:
-        """Return references to the receivers of `sender`."""
-        connected = self._ready
-        found: list[tuple[Reference, _Connection]] = []
-        with self.lock:
-            for key, receiver, *_, is_async in self.receivers:
-                if key[1] in (id(None), id(sender)):
-                    reference = receiver if _is_weak(receiver) else _strong(receiver)
-                    if is_async:
-                        reference = _awaited(reference)
-                    elif any(reference is one for one, _ in found):
-                        reference = _another(reference)
-                    found.append((reference, _Connection(key, receiver)))
-        connected[sender] = ready = _Ready.of(found)
-        return ready
-
     def _left(self, event: Any, sender: type, ready: _Ready) -> _Ready:
         """Return those of `ready` that have not yet succeeded with `event`; forget who has."""
         with self.lock, suppress(TypeError):
@@ -154,6 +162,27 @@ class EventSignal(Signal):
             if self._partly is None:
                 self._partly = WeakKeyDictionary()
             self._partly.setdefault(event, {})[sender] = done
+
+
+class MessageSignal(_Prepared):
+    """A signal of what is no event."""
+
+    def deliver(self, sender: type, message: object) -> list[Failure]:
+        """Call every receiver, whatever the others do.
+
+        Returns:
+            The receivers that raised, each with its exception.
+        """
+        failures: list[Failure] = []
+        for reference in self._ready.get(sender) or self._make_ready(sender):
+            receiver = reference()
+            if receiver is None:
+                continue
+            try:
+                receiver(signal=self, sender=sender, message=message)
+            except BaseException as exc:  # sys.exit() too: the others must get their turn
+                failures.append((receiver, exc))
+        return failures
 
 
 def _is_weak(receiver: object) -> bool:
@@ -204,6 +233,6 @@ delivery_failed = Signal()
 """Sent when an event is given up after its last try, with `sender` the class of the processor,
 `event`, `processor`, and `exception`, what the last try raised."""
 
-message_received = Signal()
+message_received = MessageSignal()
 """Sent by `inotifier_consume --list` for JSON that is no event, with `sender` the class
 `inotifier.bridge.RedisPublisher` and `message`, what the JSON stands for."""

@@ -110,14 +110,8 @@ def _send_event(signal: EventSignal, sender: type, event: Event) -> None:
     raise_for(signal.deliver(sender, event, None))
 
 
-def _send_message(message: Any) -> None:
-    failures = []
-    for receiver, outcome in signals.message_received.send_robust(
-        sender=RedisPublisher, message=message
-    ):
-        if isinstance(outcome, BaseException):
-            failures.append((receiver, outcome))
-    raise_for(failures)
+def _send_message(message: object) -> None:
+    raise_for(signals.message_received.deliver(RedisPublisher, message))
 
 
 def give_up(incoming: Incoming, exc: BaseException) -> None:

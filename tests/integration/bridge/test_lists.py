@@ -133,7 +133,31 @@ def test_a_message_whose_receiver_raises_comes_again_and_then_is_dead(client, re
     assert client.exists("jobs:deliveries") == 0
 
 
-def test_an_outage_elsewhere_is_no_failure(client, receive):
+@pytest.mark.parametrize("exc", [ValueError("no"), SystemExit(1)], ids=repr)
+def test_a_receiver_that_raises_is_logged_once_and_the_others_get_their_turn(
+    client, receive, caplog, exc
+):
+    messages = []
+
+    def bad(**kwargs):
+        raise exc
+
+    async def waits(**kwargs):
+        raise TryAgain(1)
+
+    def good(message, **kwargs):
+        messages.append(message)
+
+    for receiver in (bad, waits, good):
+        receive(receiver)
+    push(client, 1)
+    from_list(client).step()
+    assert messages == [1]
+    [line] = [record.getMessage() for record in caplog.records]
+    assert "bad failed on a message, again in 1 s" in line
+
+
+def test_an_outage_elsewhere_is_no_failure(client, receive, caplog):
     calls = []
 
     def waits(**kwargs):
@@ -150,6 +174,7 @@ def test_an_outage_elsewhere_is_no_failure(client, receive):
         clock.now += 2
     assert len(calls) == 9
     assert left(client) == 0
+    assert caplog.text == ""
 
 
 def test_a_server_that_cannot_write_now_is_away(client, receive):
