@@ -102,7 +102,7 @@ def _sender(path: str | None) -> type:
     says so.
     """
     module_name, _, name = (path or "").rpartition(".")
-    found = vars(sys.modules.get(module_name, object)).get(name)
+    found = getattr(sys.modules.get(module_name), "__dict__", {}).get(name)
     return found if isinstance(found, type) else RedisPublisher
 
 
