@@ -215,7 +215,7 @@ class Consumer:
             self._bury(item, str(exc))
             self.counters.unreadable += 1
             return
-        if incoming.id and incoming.id in self._seen:
+        if incoming.key and incoming.key in self._seen:
             self.counters.doubles += 1
             self._finish(item)
             return
@@ -231,8 +231,8 @@ class Consumer:
         else:
             self.counters.delivered += 1
             self.last = incoming.title, time.time()
-            if incoming.id:
-                self._seen.add(incoming.id)
+            if incoming.key:
+                self._seen.add(incoming.key)
             self._finish(item)
 
     def _begin(self, item: Item) -> bool:

@@ -23,7 +23,7 @@ class Incoming:
     """A message that was read: what it is, and how it is delivered.
 
     Attributes:
-        id: the same if the same event is sent again; "" if it is no event.
+        key: the same if the same signal of the same event is sent again; "" if it is no event.
         title: what logs call it.
         sender: of the signal.
         event: what `delivery_failed` gets; None if it is no event.
@@ -32,9 +32,9 @@ class Incoming:
     """
 
     def __init__(
-        self, id: str, title: str, sender: type, event: Event | None, deliver: Callable[[], None]
+        self, key: str, title: str, sender: type, event: Event | None, deliver: Callable[[], None]
     ) -> None:
-        self.id = id
+        self.key = key
         self.title = title
         self.sender = sender
         self.event = event
@@ -87,7 +87,7 @@ def _event(value: Any) -> Incoming:
     event = Event.from_message(message)
     sender = _sender(message.processor)
     return Incoming(
-        message.id,
+        f"{message.signal} {message.id} {message.processor}",
         f"{event.maskname} of {event.pathname!r}",
         sender,
         event,
@@ -150,7 +150,7 @@ def guarded(call: Callable[[], object]) -> None:
 
 
 class Window:
-    """The ids of the last events that were delivered.
+    """The keys of what was delivered last.
 
     Args:
         size: how many.
@@ -158,13 +158,13 @@ class Window:
 
     def __init__(self, size: int = 100_000) -> None:
         self._size = size
-        self._ids: OrderedDict[str, None] = OrderedDict()
+        self._keys: OrderedDict[str, None] = OrderedDict()
 
-    def __contains__(self, id: str) -> bool:
-        return id in self._ids
+    def __contains__(self, key: str) -> bool:
+        return key in self._keys
 
-    def add(self, id: str) -> None:
-        """Remember an id, and forget the oldest if there are too many."""
-        self._ids[id] = None
-        if len(self._ids) > self._size:
-            self._ids.popitem(last=False)
+    def add(self, key: str) -> None:
+        """Remember a key, and forget the oldest if there are too many."""
+        self._keys[key] = None
+        if len(self._keys) > self._size:
+            self._keys.popitem(last=False)

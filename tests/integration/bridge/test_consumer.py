@@ -159,6 +159,22 @@ def test_a_double_is_dropped(client):
     assert pending(client) == 0
 
 
+def test_two_signals_of_one_event_are_no_doubles(client):
+    publisher, ready = RedisPublisher(), FileReadySignaler()
+    [event] = publish(client, "a")
+    publish(client, "a", id=event.id, processor="project.AnotherPublisher")
+    publisher.forward(
+        signal=signals.file_ready, sender=FileReadySignaler, event=event, processor=ready
+    )
+    publisher.close()
+    consumer = stream(client)
+    with Receiver("file_ready", "in_create") as receiver:
+        consumer.step()
+    assert receiver.names == ["in_create", "in_create", "file_ready"]
+    assert {event.id for event in receiver.events} == {event.id}
+    assert consumer.counters.doubles == 0
+
+
 # Failures.
 
 
