@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from inotifier.bridge.delivery import Incoming, Window, give_up, guarded, log_failure
 from inotifier.bridge.queue import Item, Queue
@@ -34,6 +35,20 @@ class Counters:
     unreadable: int = 0
     doubles: int = 0
     taken_over: int = 0
+
+
+class _Verdict(NamedTuple):
+    """Why a message is moved to the dead ones.
+
+    Attributes:
+        error: the reason.
+        is_unreadable: whether no receiver could be called at all.
+        told: what `delivery_failed` is sent for, and the exception it gets; None for no signal.
+    """
+
+    error: str
+    is_unreadable: bool = False
+    told: tuple[Incoming, BaseException] | None = None
 
 
 class Deliveries:
@@ -73,6 +88,7 @@ class Deliveries:
         self.last: tuple[str, float] | None = None
         self._seen = Window()
         self._incoming: dict[Item, Incoming] = {}
+        self._verdicts: dict[Item, _Verdict] = {}
         self._timers: list[tuple[float, int, Item]] = []
         self._numbers = itertools.count()
         self._done: list[Item] = []
@@ -134,13 +150,15 @@ class Deliveries:
                 self._wait_with(item, 0.0)
 
     def _deliver_one(self, item: Item) -> None:
+        if item in self._verdicts:
+            self._bury(item)
+            return
         if not item.begins and not self._begin(item):
             return
         try:
             incoming = self._incoming.get(item) or self._read(item.data)
         except UnreadableMessage as exc:
-            self._bury(item, str(exc))
-            self.counters.unreadable += 1
+            self._give_up(item, _Verdict(str(exc), is_unreadable=True))
             return
         if incoming.key and incoming.key in self._seen:
             self.counters.doubles += 1
@@ -166,8 +184,7 @@ class Deliveries:
         """Note that a further delivery begins; False if there is to be none."""
         # What was read at once counts as begun once, whether it has or not.
         if item.deliveries > max(1, self._retries):
-            self._bury(item, "its consumers have ended while they had it")
-            self.counters.failed += 1
+            self._give_up(item, _Verdict("its consumers have ended while they had it"))
             return False
         if not self._queue.note(item, item.deliveries + 1):
             self._forget(item)
@@ -180,9 +197,7 @@ class Deliveries:
         refresh_connections()  # the reason may be one that broke
         if item.deliveries > self._retries:
             log_failure(incoming, exc, "which is given up")
-            self._bury(item, repr(exc))
-            self.counters.failed += 1
-            give_up(incoming, exc)
+            self._give_up(item, _Verdict(repr(exc), told=(incoming, exc)))
             return
         self.counters.retried += 1
         wait = self._delay * 2.0 ** min(item.deliveries - 1, _MOST_DOUBLINGS)
@@ -194,10 +209,22 @@ class Deliveries:
         due = self._clock() + (max(seconds, _SHORTEST_WAIT) if seconds else 0.0)
         heapq.heappush(self._timers, (due, next(self._numbers), item))
 
-    def _bury(self, item: Item, error: str) -> None:
-        self._queue.bury(item, error)
+    def _give_up(self, item: Item, verdict: _Verdict) -> None:
+        self._verdicts[item] = verdict
+        self._bury(item)
+
+    def _bury(self, item: Item) -> None:
+        """Move a message to the dead ones; if that fails now, its verdict stands until it works."""
+        verdict = self._verdicts[item]
+        self._queue.bury(item, verdict.error)
         self._forget(item)
-        logger.error("message %s is moved to the dead ones: %s", _shown(item), error)
+        if verdict.is_unreadable:
+            self.counters.unreadable += 1
+        else:
+            self.counters.failed += 1
+        logger.error("message %s is moved to the dead ones: %s", _shown(item), verdict.error)
+        if verdict.told:
+            give_up(*verdict.told)
 
     def _finish(self, item: Item) -> None:
         self._incoming.pop(item, None)
@@ -205,6 +232,7 @@ class Deliveries:
 
     def _forget(self, item: Item) -> None:
         self._incoming.pop(item, None)
+        self._verdicts.pop(item, None)
         self.in_hand.discard(item)
 
 

@@ -391,6 +391,20 @@ def test_a_message_that_ends_its_consumers_is_dead_after_a_while(client):
     assert consumer.counters.failed == 1
 
 
+def bury_in_vain_once(consumer, server):
+    """Let the server die when `consumer` buries a message for the first time; return the errors."""
+    bury, errors = consumer.queue.bury, []
+
+    def once_in_vain(item, error):
+        errors.append(error)
+        if len(errors) == 1:
+            server.kill()
+        bury(item, error)
+
+    consumer.queue.bury = once_in_vain
+    return errors
+
+
 def test_what_is_to_be_buried_while_the_server_is_away_is_buried_later(own_server):
     client = own_server.client()
     publish(client, "a")
@@ -399,21 +413,44 @@ def test_what_is_to_be_buried_while_the_server_is_away_is_buried_later(own_serve
     [item] = consumer.queue.read(10, 0.0)
     consumer.queue.note(item, 9)
     consumer = stream(client)
-    bury, calls = consumer.queue.bury, []
-
-    def once_in_vain(item, error):
-        calls.append(error)
-        if len(calls) == 1:
-            own_server.kill()
-        bury(item, error)
-
-    consumer.queue.bury = once_in_vain
+    bury_in_vain_once(consumer, own_server)
     consumer.step()
     assert consumer.outage.lasts
     own_server.start()
     wait_for(lambda: consumer.step() or not consumer.in_hand, 20)
     assert len(dead(client)) == 1
     assert pending(client) == 0
+    client.close()
+
+
+def test_a_message_that_failed_while_the_server_went_keeps_its_reason(own_server, receive):
+    calls, told = [], []
+
+    def bad(event, **kwargs):
+        calls.append(event.name)
+        raise ValueError("the reason")
+
+    def on_failure(event, exception, **kwargs):
+        told.append((event.name, str(exception)))
+
+    receive(bad)
+    signals.delivery_failed.connect(on_failure)
+    client = own_server.client()
+    publish(client, "a")
+    consumer = stream(client, retries=1, delay=0.0)
+    errors = bury_in_vain_once(consumer, own_server)
+    wait_for(lambda: consumer.step() or errors)
+    assert (told, consumer.counters.failed) == ([], 0)
+    own_server.start()
+    wait_for(lambda: consumer.step() or not consumer.in_hand, 20)
+    signals.delivery_failed.disconnect(on_failure)
+    assert calls == ["a"] * 2
+    [grave] = dead(client)
+    assert b"the reason" in grave[b"error"]
+    [[name, exception]] = told
+    assert name == "a"
+    assert "the reason" in exception
+    assert consumer.counters.failed == 1
     client.close()
 
 
