@@ -98,6 +98,8 @@ class RedisList:
         return f"{self.key}:deliveries"
 
     def note(self, item: Item, deliveries: int) -> bool:
+        if self._client.lpos(self._own, item.key) is None:
+            return False
         self._client.hset(self._counts, _digest(item.key), deliveries)
         return True
 

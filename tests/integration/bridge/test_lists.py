@@ -177,6 +177,28 @@ def test_an_outage_elsewhere_is_no_failure(client, receive, caplog):
     assert caplog.text == ""
 
 
+def test_what_another_has_taken_over_and_delivered_does_not_come_again(client, receive):
+    calls = []
+
+    def fails_once(message, **kwargs):
+        calls.append(message)
+        if len(calls) == 1:
+            raise ValueError
+
+    receive(fails_once)
+    push(client, "a")
+    clock = Clock()
+    suspended = from_list(client, "suspended", clock=clock)
+    suspended.step()
+    client.delete("jobs:alive:suspended")
+    from_list(client, "other").step()
+    assert calls == ["a"] * 2
+    clock.now += 2
+    suspended.step()
+    assert calls == ["a"] * 2
+    assert suspended.in_hand == 0
+
+
 def test_a_server_that_cannot_write_now_is_away(client, receive):
     calls = []
 
