@@ -112,7 +112,9 @@ class Deliveries:
         """Deliver again what is due."""
         due = []
         while self._timers and self._timers[0][0] <= self._clock():
-            due.append(heapq.heappop(self._timers)[2])
+            item = heapq.heappop(self._timers)[2]
+            if item in self.in_hand:
+                due.append(item)
         self.deliver(due)
 
     def deliver(self, items: Sequence[Item]) -> None:
@@ -145,8 +147,9 @@ class Deliveries:
 
     def _put_back(self, items: Sequence[Item]) -> None:
         """The server is away: what has not begun is delivered once it is back."""
+        settled = {*self._done, *(item for *_, item in self._timers)}
         for item in reversed(items):
-            if item in self.in_hand and item not in self._done:
+            if item in self.in_hand and item not in settled:
                 self._wait_with(item, 0.0)
 
     def _deliver_one(self, item: Item) -> None:
@@ -169,8 +172,8 @@ class Deliveries:
             guarded(incoming.deliver)
         except TryAgain as exc:
             self._incoming[item] = incoming
-            item.begins = True  # the same one
             self._wait_with(item, exc.after)
+            self._take_back(item)
         except BaseException as exc:  # sys.exit() too: it must not harm the other messages
             self._failed(item, incoming, exc)
         else:
@@ -192,6 +195,12 @@ class Deliveries:
         item.deliveries += 1
         item.begins = True
         return True
+
+    def _take_back(self, item: Item) -> None:
+        """Note that a delivery was none, so that consumers may end in an outage without harm."""
+        item.deliveries -= 1
+        if not self._queue.note(item, item.deliveries):
+            self._forget(item)
 
     def _failed(self, item: Item, incoming: Incoming, exc: BaseException) -> None:
         refresh_connections()  # the reason may be one that broke

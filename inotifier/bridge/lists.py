@@ -17,7 +17,7 @@ class RedisList:
 
     Beside the list NAME there are NAME:consumers, a set; NAME:alive:CONSUMER, which expires;
     NAME:processing:CONSUMER; NAME:deliveries, a hash of how often the delivery of a message has
-    begun, if more than once; and NAME:dead.
+    begun, if not once; and NAME:dead.
 
     Args:
         client: a `redis.Redis`.
@@ -100,7 +100,10 @@ class RedisList:
     def note(self, item: Item, deliveries: int) -> bool:
         if self._client.lpos(self._own, item.key) is None:
             return False
-        self._client.hset(self._counts, _digest(item.key), deliveries)
+        if deliveries == 1:
+            self._client.hdel(self._counts, _digest(item.key))
+        else:
+            self._client.hset(self._counts, _digest(item.key), deliveries)
         return True
 
     def keep(self, in_hand: Collection[Item]) -> None:

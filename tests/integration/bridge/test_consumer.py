@@ -313,6 +313,23 @@ def test_a_receiver_that_asks_to_be_called_again_has_not_failed(client, receive)
     assert consumer.counters.retried == 0
 
 
+def test_consumers_that_end_while_a_receiver_asks_to_be_called_again_do_no_harm(client, receive):
+    calls = []
+
+    def waits(**kwargs):
+        calls.append(1)
+        if len(calls) < 6:
+            raise TryAgain(60)
+
+    receive(waits)
+    publish(client, "a")
+    for number in range(1, 7):
+        stream(client).step()  # and then it ends
+        assert len(calls) == number
+    assert dead(client) == []
+    assert pending(client) == 0
+
+
 def test_a_receiver_that_forks_and_comes_back_leaves_no_second_consumer(client, receive, tmp_path):
     def forks(**kwargs):
         pid = os.fork()
@@ -464,6 +481,33 @@ def test_what_only_waited_for_its_turn_is_not_taken_for_what_ends_consumers(clie
         stream(client, "unlucky", retries=0).step()
     assert len(receiver.names) == 10
     assert dead(client) == []
+
+
+def test_a_receiver_may_ask_to_be_called_again_while_the_server_goes(own_server, receive):
+    calls = []
+
+    def waits(**kwargs):
+        calls.append(1)
+        if len(calls) == 1:
+            own_server.kill()
+            raise TryAgain(60)
+
+    receive(waits)
+    client = own_server.client()
+    publish(client, "a", "b")
+    clock = Clock()
+    consumer = stream(client, clock=clock)
+    consumer.step()
+    assert consumer.outage.lasts
+    own_server.start()
+    wait_for(lambda: consumer.step() or consumer.in_hand == 1, 20)
+    assert len(calls) == 2
+    assert consumer.describe()["waiting"] == 1
+    clock.now += 61
+    consumer.step()
+    assert len(calls) == 3
+    assert pending(client) == 0
+    client.close()
 
 
 def test_what_was_trimmed_meanwhile_is_let_go(client):

@@ -174,7 +174,26 @@ def test_an_outage_elsewhere_is_no_failure(client, receive, caplog):
         clock.now += 2
     assert len(calls) == 9
     assert left(client) == 0
+    assert client.exists("jobs:deliveries") == 0
     assert caplog.text == ""
+
+
+def test_consumers_that_end_in_an_outage_elsewhere_do_no_harm(client, receive):
+    calls = []
+
+    def waits(**kwargs):
+        calls.append(1)
+        if len(calls) < 6:
+            raise TryAgain(60)
+
+    receive(waits)
+    push(client, 1)
+    for number in range(1, 7):
+        from_list(client).step()  # and then it ends
+        assert len(calls) == number
+    assert graves(client) == []
+    assert left(client) == 0
+    assert client.exists("jobs:deliveries") == 0
 
 
 def test_what_another_has_taken_over_and_delivered_does_not_come_again(client, receive):
