@@ -162,6 +162,8 @@ class Consumer:
                 self.queue.keep(tuple(self._deliveries.in_hand))
             except (RedisError, OSError) as exc:
                 logger.debug("cannot tell that this consumer is alive: %s", described(exc))
+            except Exception:  # the next time may do
+                logger.exception("cannot tell that this consumer is alive")
 
     # Status
 

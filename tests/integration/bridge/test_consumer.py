@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import threading
+import time
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -387,6 +388,23 @@ def test_a_consumer_tells_that_it_lives_while_a_receiver_takes_its_time(client, 
     consumer.run()
     assert consumer.counters.taken_over == 0
     assert pending(client) == 0
+
+
+def test_a_consumer_goes_on_telling_that_it_lives_whatever_went_wrong_once(client, caplog):
+    end = time.monotonic() + 10
+    consumer = stream(client, idle=0.03, stopped=lambda: len(calls) >= 3 or time.monotonic() > end)
+    keep, calls = consumer.queue.keep, []
+
+    def fails_once(in_hand):
+        calls.append(1)
+        if len(calls) == 1:
+            raise MemoryError
+        keep(in_hand)
+
+    consumer.queue.keep = fails_once
+    consumer.run()
+    assert len(calls) >= 3
+    assert caplog.text.count("cannot tell that this consumer is alive") == 1
 
 
 def test_a_message_that_ends_its_consumers_is_dead_after_a_while(client):
