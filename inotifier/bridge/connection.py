@@ -13,7 +13,7 @@ from inotifier.exceptions import ConfigurationError
 _TIMEOUT = 10.0
 """Seconds that a connection or an answer may take."""
 
-_PASSING = ("MISCONF", "NOREPLICAS", "UNKILLABLE", "LOADING", "BUSY ")
+_PASSING = ("MISCONF", "NOREPLICAS", "UNKILLABLE", "LOADING", "BUSY ", "UNBLOCKED")
 """How errors begin that pass by themselves, or when somebody mends the server."""
 
 _PIPELINED = re.compile(
@@ -88,6 +88,12 @@ def is_outage(exc: Exception) -> bool:
         OSError,
     )
     return isinstance(exc, passing) or reason_of(exc).startswith(_PASSING)
+
+
+def is_gone(exc: Exception) -> bool:
+    """Tell whether an error of redis-py means that somebody has removed the stream or its group."""
+    reason = reason_of(exc)
+    return reason.startswith("NOGROUP") or reason.startswith("UNBLOCKED the stream key")
 
 
 def reason_of(exc: Exception) -> str:

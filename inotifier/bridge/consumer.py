@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from inotifier.bridge.connection import described, explained, is_outage, redis_outage
+from inotifier.bridge.connection import described, explained, is_gone, is_outage, redis_outage
 from inotifier.bridge.deliveries import Counters, Deliveries
 from inotifier.bridge.delivery import Incoming
 from inotifier.bridge.queue import Queue
@@ -107,7 +107,7 @@ class Consumer:
             # What the last answer said of may be in nobody's hands now.
             self._looked = float("-inf")
             self._is_open = False
-            if str(exc).startswith(("NOGROUP", "UNBLOCKED")):  # somebody has emptied the server
+            if is_gone(exc):
                 logger.error("the stream or its group is gone; it is made anew: %s", described(exc))
             elif is_outage(exc):
                 self.outage.note(exc)

@@ -605,6 +605,33 @@ def test_a_server_that_does_not_take_a_dead_message_is_away(client, receive):
     assert len(dead(client)) == 1
 
 
+@contextlib.contextmanager
+def waiting(server, client):
+    """Give a consumer that waits for messages; it has ended its step after the block."""
+    with server.client() as own:
+        consumer = stream(own, block=60.0)
+        thread = threading.Thread(target=consumer.step)
+        thread.start()
+        wait_for(lambda: client.info("clients")["blocked_clients"] == 1)
+        yield consumer
+        thread.join()
+
+
+def test_a_server_that_becomes_a_replica_while_a_consumer_waits_is_away(server, client, caplog):
+    with waiting(server, client) as consumer:
+        client.replicaof("127.0.0.1", "1")
+    client.replicaof("no", "one")
+    assert consumer.outage.lasts
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+
+
+def test_a_stream_that_is_removed_while_a_consumer_waits_is_made_anew(server, client, caplog):
+    with waiting(server, client) as consumer:
+        client.delete("inotifier")
+    assert not consumer.outage.lasts
+    assert "is made anew" in caplog.text
+
+
 def test_a_server_that_was_emptied_is_used_anew(client, caplog):
     consumer = stream(client)
     consumer.step()
