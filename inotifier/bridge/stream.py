@@ -19,7 +19,8 @@ class Stream:
         key: of the stream.
         group: name of the consumer group.
         consumer: name of this consumer in it.
-        start: where a group that does not exist yet begins: "0", or "$" for what comes from now on.
+        start: where a group begins that does not exist yet: "0", or "$" for what comes from now on.
+            One that vanishes later is made anew at "0": what has come meanwhile is not lost.
         idle: seconds of silence after which a consumer counts as dead.
         maxlen: messages that the stream of dead ones keeps, about.
     """
@@ -61,6 +62,7 @@ class Stream:
         except ResponseError as exc:
             if not str(exc).startswith("BUSYGROUP"):
                 raise
+        self._start = "0"
 
     def read(self, count: int, block: float) -> Sequence[Item]:
         answer = self._client.xreadgroup(

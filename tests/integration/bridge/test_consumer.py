@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from inotifier import signals
 from inotifier.bridge import RedisPublisher
+from inotifier.bridge.delivery import read_event
+from inotifier.bridge.stream import Stream
 from inotifier.event_processors import AllEventsSignaler, FileReadySignaler
 from inotifier.events import IN_CREATE, Event
 from inotifier.exceptions import ConfigurationError, TryAgain
@@ -24,6 +26,7 @@ from tests.integration.bridge.consuming import (
     Clock,
     connecting,
     dead,
+    make,
     pending,
     publish,
     stream,
@@ -640,6 +643,20 @@ def test_a_server_that_was_emptied_is_used_anew(client, caplog):
     with Receiver("in_create") as receiver:
         wait_for(lambda: consumer.step() or receiver.names, 5)
     assert "is made anew" in caplog.text
+
+
+def test_who_gets_everything_from_now_on_gets_what_came_after_a_server_was_emptied(client):
+    publish(client, "before")
+    queue = Stream(client, "inotifier", "inotifier@here", "one", start="$")
+    consumer = make(client, queue, read_event)
+    with Receiver("in_create") as receiver:
+        consumer.step()
+        publish(client, "a")
+        consumer.step()
+        client.flushall()
+        publish(client, "b", "c")
+        wait_for(lambda: consumer.step() or len(receiver.events) == 3)
+    assert [event.name for event in receiver.events] == ["a", "b", "c"]
 
 
 def test_a_key_that_is_no_stream_ends_it_with_what_to_do(client):
