@@ -176,6 +176,7 @@ class Consumer:
             **asdict(self.counters),
             "in_hand": self.in_hand,
             "waiting": self._deliveries.waiting,
+            "trimmed": self.queue.trimmed,
             "away": self.outage.reason if self.outage.lasts else "",
             "last": last and {"title": last[0], "timestamp": last[1]},
         }

@@ -39,6 +39,7 @@ class RedisList:
         self._client = client
         self.key = key
         self.consumer = consumer
+        self.trimmed = 0  # a list never is
         self._name = consumer.encode("utf-8", "surrogateescape")
         self._own = self._of(self._name, "processing")
         self._idle = max(1, int(idle * 1000))

@@ -32,10 +32,12 @@ class Queue(Protocol):
     Attributes:
         key: of the stream or list.
         consumer: the name of this consumer.
+        trimmed: number of messages that the server removed before they were done with.
     """
 
     key: str
     consumer: str
+    trimmed: int
 
     def open(self) -> None:
         """Make what is missing at the server."""
@@ -47,7 +49,7 @@ class Queue(Protocol):
         """Return what a dead consumer left, and what this one has besides `in_hand`."""
 
     def note(self, item: Item, deliveries: int) -> bool:
-        """Write down how often its delivery has begun; False if others have ended it meanwhile."""
+        """Write down how often its delivery has begun; False if it is in hand no more."""
 
     def keep(self, in_hand: Collection[Item]) -> None:
         """Tell the others that this consumer is alive and has these in hand."""

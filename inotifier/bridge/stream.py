@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Sequence
 from typing import Any
 
 from inotifier.bridge.queue import Item
 from inotifier.bridge.xadd import FIELD
+
+logger = logging.getLogger(__name__)
 
 _KEEP_AT_ONCE = 1000
 
@@ -43,6 +46,7 @@ class Stream:
         self.key = key
         self.group = group
         self.consumer = consumer
+        self.trimmed = self._told = 0
         self._start = start
         self._idle = int(idle * 1000)
         self._maxlen = maxlen
@@ -83,17 +87,21 @@ class Stream:
             "XPENDING", self.key, self.group, "-", "+", len(keys) + count, self.consumer
         )
         counts = {one[0]: one[3] for one in pending if one[0] not in keys}
-        return self._fetched(counts)
+        items = self._fetched(counts)
+        self._tell_trimmed()
+        return items
 
     def _claim_of_dead(self, count: int) -> None:
         """Make this consumer the one that has what dead ones left."""
         claimed: Sequence[bytes] = ()
         while not claimed:
             # JUSTID: the counter tells of deliveries that have begun, and this is none yet.
-            self._cursor, claimed, *_ = self._client.execute_command(
+            # Redis 7 tells of those that are trimmed; an older one claims them like the others.
+            self._cursor, claimed, *deleted = self._client.execute_command(
                 "XAUTOCLAIM", self.key, self.group, self.consumer, self._idle, self._cursor,
                 "COUNT", count, "JUSTID",
             )  # fmt: skip
+            self.trimmed += sum(map(len, deleted))
             if self._cursor == b"0-0":
                 return
 
@@ -109,12 +117,27 @@ class Stream:
                 items.append(Item(key, data, deliveries, begins=False))
             else:
                 trimmed.append(key)
-        if trimmed:  # MAXLEN was too small; there is nothing left to deliver
+        if trimmed:
             self._client.xack(self.key, self.group, *trimmed)
+            self.trimmed += len(trimmed)
         return items
 
+    def _tell_trimmed(self) -> None:
+        if number := self.trimmed - self._told:
+            self._told = self.trimmed
+            logger.warning(
+                "%d message(s) of %s were removed before they were delivered; is "
+                "INOTIFIER_REDIS_MAXLEN too small?",
+                number,
+                self.key,
+            )
+
     def note(self, item: Item, deliveries: int) -> bool:
-        return bool(self._claim([item], "RETRYCOUNT", deliveries))
+        if self._claim([item], "RETRYCOUNT", deliveries):
+            return True
+        # If the stream still has it, others have ended it.
+        self.trimmed += not self._client.xrange(self.key, item.key, item.key)
+        return False
 
     def keep(self, in_hand: Collection[Item]) -> None:
         items = list(in_hand)

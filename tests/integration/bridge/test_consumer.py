@@ -531,16 +531,57 @@ def test_a_receiver_may_ask_to_be_called_again_while_the_server_goes(own_server,
     client.close()
 
 
-def test_what_was_trimmed_meanwhile_is_let_go(client):
+def trim(client, maxlen):
+    client.xtrim("inotifier", maxlen=maxlen, approximate=False)
+
+
+def test_what_was_trimmed_meanwhile_is_let_go_and_told(client, caplog):
     publish(client, "a", "b")
+    leave(client, "one", 2)
+    trim(client, 1)
     consumer = stream(client)
-    consumer.queue.open()
-    consumer.queue.read(10, 0.0)
-    client.xtrim("inotifier", maxlen=1, approximate=False)
     with Receiver("in_create") as receiver:
-        stream(client).step()
+        consumer.step()
     assert [event.name for event in receiver.events] == ["b"]
     assert pending(client) == 0
+    assert consumer.describe()["trimmed"] == 1
+    assert "1 message(s) of inotifier were removed before they were delivered" in caplog.text
+
+
+def test_what_a_dead_consumer_had_and_was_trimmed_is_told(client, caplog):
+    publish(client, "a", "b", "c")
+    leave(client, "dead", 3)
+    grow_old(client, "dead")
+    trim(client, 1)
+    consumer = stream(client, "alive")
+    with Receiver("in_create") as receiver:
+        consumer.step()
+    assert [event.name for event in receiver.events] == ["c"]
+    assert pending(client) == 0
+    assert consumer.describe()["trimmed"] == 2
+    assert "2 message(s) of inotifier were removed" in caplog.text
+
+
+def test_what_is_trimmed_while_it_waits_to_come_again_is_told(client, receive, caplog):
+    calls = []
+
+    def bad(**kwargs):
+        calls.append(1)
+        raise ValueError
+
+    receive(bad)
+    publish(client, "a", "b", "c")
+    clock = Clock()
+    consumer = stream(client, clock=clock)
+    consumer.step()
+    trim(client, 0)
+    clock.now += IDLE
+    consumer.step()
+    assert len(calls) == 3
+    assert consumer.in_hand == 0
+    assert pending(client) == 0
+    assert consumer.describe()["trimmed"] == 3
+    assert caplog.text.count("3 message(s) of inotifier were removed") == 1
 
 
 def test_it_ends_after_the_message_at_hand(client, receive):
