@@ -19,6 +19,9 @@ logger = logging.getLogger(__name__)
 
 _LONGEST_SLEEP = 0.2
 
+_MOST_IN_HAND = 5000
+"""Messages that a consumer has in hand at most; others may have those that are left."""
+
 
 class Consumer:
     """Delivers what a queue holds until it is told to stop.
@@ -58,20 +61,28 @@ class Consumer:
         self._stopped = stopped
         self._clock = clock
         self.outage = redis_outage("messages wait to be consumed")
+        self._tick: Callable[[], object] = lambda: None
         self._deliveries = Deliveries(
-            queue, read, retries=retries, delay=delay, stopped=stopped, clock=clock
+            queue,
+            read,
+            retries=retries,
+            delay=delay,
+            stopped=stopped,
+            tick=lambda: self._tick(),
+            clock=clock,
         )
         self._is_open = False
         self._looked = float("-inf")
         self._ended = threading.Event()
 
     def run(self, tick: Callable[[], object] = lambda: None) -> None:
-        """Consume until it is time to end; `tick` is called at least every few seconds.
+        """Consume until it is time to end; `tick` is called after every message, or every wait.
 
         Raises:
             ConfigurationError: the server refuses for a reason that waiting does not mend.
         """
         this_one_delivers()
+        self._tick = tick
         keeper = threading.Thread(target=self._keep_alive, name="inotifier-keeper", daemon=True)
         keeper.start()
         try:
@@ -120,23 +131,30 @@ class Consumer:
             self._is_open = True
             self._deliveries.acknowledge()
         self._deliveries.deliver_due()
-        if self._clock() - self._looked > self._idle / 2:
-            self._take_over()
-        self._deliveries.deliver(self.queue.read(self._count, self._time_to_wait()))
+        count = min(self._count, _MOST_IN_HAND - self.in_hand)
+        if count <= 0:
+            time.sleep(min(self._time_to_wait(), _LONGEST_SLEEP))
+        elif not self._take_over(count):
+            self._deliveries.deliver(self.queue.read(count, self._time_to_wait()))
 
     def _time_to_wait(self) -> float:
         next_one = self._deliveries.time_to_next()
         return self._block if next_one is None else min(self._block, next_one)
 
-    def _take_over(self) -> None:
-        """Deliver what was left, one by one: one of these may be what ended a consumer."""
-        while not self._stopped():
-            items = self.queue.take_over(self._deliveries.in_hand, self._count)
-            if not items:
-                self._looked = self._clock()
-                return
+    def _take_over(self, count: int) -> bool:
+        """Deliver some of what was left; False if there was nothing, or it is not yet time to look.
+
+        What is new comes after all of it, so that the order stays.
+        """
+        if self._clock() - self._looked <= self._idle / 2:
+            return False
+        items = self.queue.take_over(self._deliveries.in_hand, count)
+        if items:
             self.counters.taken_over += len(items)
             self._deliveries.deliver(items)
+        else:
+            self._looked = self._clock()
+        return bool(items)
 
     def _at_the_end(self) -> None:
         from redis import RedisError

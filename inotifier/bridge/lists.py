@@ -76,7 +76,7 @@ class RedisList:
     def take_over(self, in_hand: Collection[Item], count: int) -> Sequence[Item]:
         for name in self._client.smembers(self._consumers):
             if name != self._name and not self._client.exists(self._of(name, "alive")):
-                self._take_from(name)
+                self._take_from(name, count)
         known = Counter(item.key for item in in_hand)
         found = Counter(self._client.lrange(self._own, 0, -1))
         messages = list((found - known).elements())[:count]
@@ -88,11 +88,12 @@ class RedisList:
             for data, number in zip(messages, begun, strict=True)
         ]
 
-    def _take_from(self, dead: bytes) -> None:
+    def _take_from(self, dead: bytes, count: int) -> None:
         theirs = self._of(dead, "processing")
-        while self._client.lmove(theirs, self._own, "LEFT", "RIGHT") is not None:
-            pass
-        self._client.srem(self._consumers, dead)
+        for _ in range(count):
+            if self._client.lmove(theirs, self._own, "LEFT", "RIGHT") is None:
+                self._client.srem(self._consumers, dead)
+                return
 
     @property
     def _counts(self) -> str:

@@ -1,6 +1,7 @@
 """A consumer of a stream, against a real server."""
 
 import contextlib
+import itertools
 import json
 import logging
 import os
@@ -356,9 +357,10 @@ def test_a_consumer_that_comes_back_begins_with_what_it_had(client):
     stream(client).queue.open()
     assert len(stream(client).queue.read(10, 0.0)) == 2  # and then it died
     publish(client, "c")
-    consumer = stream(client)
+    consumer = stream(client, count=1)
     with Receiver("in_create") as receiver:
-        consumer.step()
+        for _ in range(3):
+            consumer.step()
     assert [event.name for event in receiver.events] == ["a", "b", "c"]
     assert consumer.counters.taken_over == 2
     assert pending(client) == 0
@@ -378,6 +380,67 @@ def test_what_a_dead_consumer_left_is_taken_over_after_a_time(client):
         assert receiver.names == ["in_create"]
     assert consumer.counters.taken_over == 1
     assert pending(client) == 0
+
+
+def test_it_looks_after_other_things_while_it_takes_over(client, receive):
+    names, ticks = [], []
+
+    def fails_once(event, **kwargs):
+        names.append(event.name)
+        if names == ["0"]:
+            raise ValueError
+
+    receive(fails_once)
+    publish(client, *map(str, range(20)))
+    leave(client, "one", 20)
+    consumer = stream(client, count=5, delay=0.0, stopped=lambda: consumer.counters.delivered == 20)
+    consumer.run(lambda: ticks.append(len(names)))
+    assert names.index("0", 1) == 5
+    assert max(later - earlier for earlier, later in itertools.pairwise(ticks)) == 1
+
+
+@pytest.fixture
+def most(monkeypatch):
+    """The number of messages that a consumer has in hand at most, which is a small one."""
+    monkeypatch.setattr("inotifier.bridge.consumer._MOST_IN_HAND", 15)
+    return 15
+
+
+def test_what_waits_does_not_keep_the_others_from_the_rest(client, receive, most):
+    waiting = True
+
+    def waits(**kwargs):
+        if waiting:
+            raise TryAgain(5)
+
+    receive(waits)
+    publish(client, *map(str, range(100)))
+    clock = Clock()
+    consumer = stream(client, count=10, clock=clock)
+    for _ in range(5):
+        consumer.step()
+    assert consumer.in_hand == pending(client) == most
+    waiting = False
+    clock.now += 6
+    for _ in range(10):
+        consumer.step()
+    assert consumer.counters.delivered == 100
+    assert pending(client) == 0
+
+
+def test_no_more_is_taken_over_than_one_consumer_may_have(client, receive, most):
+    def waits(**kwargs):
+        raise TryAgain(5)
+
+    receive(waits)
+    publish(client, *map(str, range(100)))
+    leave(client, "dead", 100)
+    grow_old(client, "dead")
+    consumer = stream(client, count=10)
+    for _ in range(5):
+        consumer.step()
+    assert consumer.in_hand == most
+    assert len(in_hands(client, "dead")) == 100 - most
 
 
 def test_a_consumer_tells_that_it_lives_while_a_receiver_takes_its_time(client, receive):

@@ -245,7 +245,9 @@ def test_a_consumer_that_comes_back_begins_with_what_it_had(client, messages):
     first.queue.open()
     assert len(first.queue.read(10, 0.0)) == 3  # and then it died
     push(client, "c")
-    from_list(client).step()
+    consumer = from_list(client)
+    consumer.step()
+    consumer.step()
     assert sorted(messages) == ["a", "a", "b", "c"]
     assert left(client) == 0
 
@@ -266,6 +268,22 @@ def test_what_a_dead_consumer_left_is_taken_over_after_a_time(client, messages):
     assert messages == ["a", "b"]
     assert left(client) == 0
     assert [one["name"] for one in consumer.queue.describe()["consumers"]] == ["alive"]
+
+
+def test_what_a_dead_consumer_left_is_taken_over_a_few_at_a_time(client, messages):
+    push(client, *range(20))
+    other = from_list(client, "dead")
+    other.queue.open()
+    other.queue.read(20, 0.0)
+    client.delete("jobs:alive:dead")
+    consumer = from_list(client, "alive", count=5)
+    consumer.step()
+    assert messages == list(range(5))
+    assert client.llen("jobs:processing:dead") == 15
+    for _ in range(4):
+        consumer.step()
+    assert messages == list(range(20))
+    assert client.smembers("jobs:consumers") == {b"alive"}
 
 
 def test_a_message_that_ends_its_consumers_is_dead_after_a_while(client, messages):
