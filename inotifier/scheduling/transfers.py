@@ -23,10 +23,10 @@ from inotifier.scheduling.trees import (
     Snapshot,
     contains,
     copy,
+    given,
     has_other_names,
     make_movable,
     remove,
-    set_attributes,
     set_mode,
     snapshot,
 )
@@ -129,14 +129,13 @@ class Transfer:
         if self.attributes and has_other_names(self.source):
             return False  # they keep what they have
         self.notes.removes(self.source.path)
-        if self.attributes:
-            set_attributes(self.source, self.attributes)
         try:
-            if self.overwrites and _is_directory(status):
-                with workshop_for(self.target, Purpose.MAKE) as workshop:
-                    self._install(self.source, workshop.old)
-            else:
-                self._install(self.source)
+            with given(self.source, self.attributes):
+                if self.overwrites and _is_directory(status):
+                    with workshop_for(self.target, Purpose.MAKE) as workshop:
+                        self._install(self.source, workshop.old)
+                else:
+                    self._install(self.source)
         except OSError as exc:
             if exc.errno != errno.EXDEV:
                 raise

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import shutil
 import stat
@@ -16,6 +17,8 @@ from typing import BinaryIO
 
 from inotifier.exceptions import RuleFailed
 from inotifier.scheduling.places import Place
+
+logger = logging.getLogger(__name__)
 
 Snapshot = dict[str, tuple[int, int, int, int]]
 """Of every path below a place, "" for the place itself: mode, inode, size and mtime_ns."""
@@ -64,10 +67,52 @@ def set_mode(place: Place, mode: int) -> None:
         os.close(fd)
 
 
-def set_attributes(place: Place, attributes: Attributes) -> None:
-    """Give all that stands at `place`, a directory with all that is in it, `attributes`."""
-    for found, status in _walk(place):
-        attributes.set_on(found, status)
+@contextlib.contextmanager
+def given(place: Place, attributes: Attributes) -> Iterator[None]:
+    """Give all that stands at `place`, a directory with all that is in it, `attributes`.
+
+    After an exception, what still stands there has its own again.
+    """
+    before: dict[str, os.stat_result] = {}
+    try:
+        for found, status in _walk(place) if attributes else ():
+            before[found.path] = status
+            attributes.set_on(found, status)
+        yield
+    except BaseException:
+        _give_back(place, before)
+        raise
+
+
+def _give_back(place: Place, before: dict[str, os.stat_result]) -> None:
+    if (now := place.look()) is None:
+        return
+    try:
+        if then := before.get(place.path):
+            _give_own(place, then)
+        if stat.S_ISDIR(now.st_mode):
+            with place.entered() as directory:
+                for name in os.listdir(directory):
+                    _give_back(place.below(directory, name), before)
+    except OSError as exc:
+        logger.warning("%s has not got back its owner and mode: %s", place, exc)
+
+
+def _give_own(place: Place, then: os.stat_result) -> None:
+    """Give what stands at `place` the owner and mode of `then`, if it is the same."""
+    fd = place.open(os.O_PATH)
+    try:
+        now = os.fstat(fd)
+        if not os.path.samestat(then, now):
+            return
+        is_other_owner = (then.st_uid, then.st_gid) != (now.st_uid, now.st_gid)
+        if is_other_owner:
+            os.chown(f"/proc/self/fd/{fd}", then.st_uid, then.st_gid)
+        # A change of the owner takes bits of the mode away.
+        if (is_other_owner or then.st_mode != now.st_mode) and not stat.S_ISLNK(then.st_mode):
+            os.chmod(f"/proc/self/fd/{fd}", stat.S_IMODE(then.st_mode))
+    finally:
+        os.close(fd)
 
 
 def has_other_names(place: Place) -> bool:

@@ -297,6 +297,39 @@ def test_nothing_is_left_of_a_copy_that_fails_without_privileges(no_root):
     assert names(no_root / "out") == set()
 
 
+def test_modes_are_as_they_were_after_a_move_that_fails_without_privileges(no_root):
+    original = no_root / "in" / "d"
+    (original / "sub").mkdir(parents=True)
+    (original / "sub" / "a").touch()
+    before = {original: 0o750, original / "sub": 0o700, original / "sub" / "a": 0o4600}
+    for path, mode in before.items():
+        path.chmod(mode)
+    (no_root / "out").chmod(0o555)
+    applied = rule("move", no_root / "in", no_root / "out", filemode=0o666, dirmode=0o111)
+    with pytest.raises(PermissionError):
+        apply(applied, original)
+    assert {path: stat.S_IMODE(path.stat().st_mode) for path in before} == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_owner_and_mode_are_as_they_were_after_a_move_that_fails(source, tmp_path, monkeypatch):
+    (source / "d").mkdir()
+    (source / "d" / "a").touch()
+    (source / "d" / "a").chmod(0o4750)
+    (source / "d" / "link").symlink_to("/nowhere")
+
+    def refused(*places):
+        raise PermissionError
+
+    monkeypatch.setattr(transfers, "rename_new", refused)
+    with pytest.raises(PermissionError):
+        apply(rule("move", source, tmp_path, user=65534, group=65534), source / "d")
+    for path in (source / "d", source / "d" / "a", source / "d" / "link"):
+        status = path.lstat()
+        assert (status.st_uid, status.st_gid) == (0, 0), path
+    assert stat.S_IMODE((source / "d" / "a").stat().st_mode) == 0o4750
+
+
 # What stands at the target
 
 
