@@ -123,16 +123,30 @@ class Pipeline:
 
     def _run(self) -> None:
         try:
-            while batch := self._next():
-                self._try(batch)
-        finally:
+            while self._is_needed():
+                try:
+                    while batch := self._next():
+                        self._try(batch)
+                finally:
+                    self._rest()
+        except BaseException:
             with self._wake:
-                if self._thread is threading.current_thread():
-                    self._thread = None
-            self._rest()
+                self._thread = None
+            raise
+
+    def _is_needed(self) -> bool:
+        """Tell whether there is something to send; if not, what comes next starts another thread.
+
+        That is never while this one rests: they would have the same connection.
+        """
+        with self._wake:
+            if self._waiting and not self._closed:
+                return True
+            self._thread = None
+            return False
 
     def _next(self) -> list[Publication]:
-        """Return what is to be sent next, once it can be; nothing if it is time to end."""
+        """Return what is to be sent next, once it can be; nothing if it is time to rest."""
         with self._wake:
             while not self._closed:
                 if (wait := self._wait()) > 0:
@@ -141,8 +155,6 @@ class Pipeline:
                     return list(itertools.islice(self._waiting, self._most))
                 elif not self._wake.wait(_REST) and not self._waiting:
                     break
-            # Within the lock: what is put from now on starts another one.
-            self._thread = None
             return []
 
     def _wait(self) -> float:

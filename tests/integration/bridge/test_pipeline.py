@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from inotifier.bridge import pipeline
 from inotifier.bridge.enqueuer import Enqueuer
 from inotifier.signals import delivery_failed
 
@@ -130,6 +131,32 @@ def test_a_batch_that_is_due_late_does_not_hold_up_the_end(watch, tmp_path):
     running.cut()
     assert queue.tasks == []
     assert running.handlers[0].delivered == 0
+
+
+def test_the_thread_that_rests_has_ended_before_another_one_sends(watch, tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline, "_REST", 0.0)
+    rests, sends = threading.Event(), threading.Event()
+    meanwhile = []
+
+    class Resting(Queue):
+        def _enqueue(self, arguments):
+            super()._enqueue(arguments)
+            if self.tasks == [["a"], ["b"]]:
+                sends.set()
+
+        def _disconnect(self):
+            if not sends.is_set():
+                rests.set()
+                meanwhile.append(sends.wait(0.3))
+
+    queue = Resting()
+    running = watch(queue)
+    touch(tmp_path, "a")
+    assert rests.wait(60)
+    touch(tmp_path, "b")
+    running.stop()
+    assert queue.tasks == [["a"], ["b"]]
+    assert meanwhile[0] is False
 
 
 def test_closing_sends_nothing_more(watch, tmp_path):
