@@ -94,14 +94,19 @@ class Pipeline:
         return time.monotonic() + wait if wait > 0 else None
 
     def put(self, publication: Publication) -> None:
-        """Send `publication` after all that were put before."""
+        """Send `publication` after all that were put before.
+
+        Raises:
+            RuntimeError: the system has no thread for it.
+        """
         with self._wake:
-            self._waiting.append(publication)
             if self._thread is None:
                 self._closed = False
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                self._thread.start()
-            elif len(self._waiting) in (1, self._most):
+                thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                thread.start()  # it may raise: nothing waits then, and the next one tries again
+                self._thread = thread
+            self._waiting.append(publication)
+            if len(self._waiting) in (1, self._most):
                 self._wake.notify()
 
     def abandon(self) -> None:

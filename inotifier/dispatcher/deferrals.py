@@ -87,6 +87,19 @@ class Deferral:
             deferrals.number -= self.number
         deferrals.wake()
 
+    def take_back(self) -> None:
+        """Forget the event that was added, since its later could not be started."""
+        deferrals, books = self._deferrals, self._deferrals.handler.books
+        with deferrals.lock:
+            self.number -= 1
+            deferrals.number -= 1
+            if is_empty := not self.number:
+                deferrals.open.discard(self)
+        if is_empty and self.is_recorded and books is not None:
+            self.is_recorded = False
+            books.settle(self.pathname, is_told=False, is_there=True)
+        self.release()
+
     def discard(self) -> None:
         """Forget the event that was added, and its only later."""
         with self._deferrals.lock:
@@ -207,7 +220,11 @@ class Deferrals:
         if is_told and books is not None:
             books.defer(event, look, is_new=not deferral.is_recorded)
             deferral.is_recorded = True
-        later.start()
+        try:
+            later.start()
+        except BaseException:
+            deferral.take_back()
+            raise
         deferral.release()
 
     def _joined(self, later: Later, event: Event) -> Deferral:

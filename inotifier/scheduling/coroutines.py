@@ -36,16 +36,29 @@ class Coroutines:
         self._refreshed = float("-inf")
 
     def submit(self, make: Callable[[], Coroutine[Any, Any, object]]) -> None:
-        """Run the coroutine that `make` returns, which must not raise; never blocks."""
+        """Run the coroutine that `make` returns, which must not raise; never blocks.
+
+        Raises:
+            RuntimeError: the system has no thread for it.
+        """
         with self._lock:
             if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                self._loop.set_default_executor(self._make_executor())
-                threading.Thread(
-                    target=self._run, args=(self._loop,), name="inotifier-loop", daemon=True
-                ).start()
+                self._loop = self._started()
             self._number += 1
             self._loop.call_soon_threadsafe(self._begin, self._loop, make)
+
+    def _started(self) -> asyncio.AbstractEventLoop:
+        loop = asyncio.new_event_loop()
+        loop.set_default_executor(self._make_executor())
+        thread = threading.Thread(
+            target=self._run, args=(loop,), name="inotifier-loop", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError:
+            loop.close()
+            raise
+        return loop
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)

@@ -16,6 +16,9 @@ from inotifier.scheduling.runner import Runner, shared_runner
 from inotifier.scheduling.task import State, Task, look_at
 from inotifier.scheduling.turns import Turns
 
+_UNTIL_THREADS = 1.0
+"""Seconds after which to see whether the system has threads again."""
+
 
 class Tasks:
     """Runs a job for each path.
@@ -159,13 +162,21 @@ class Tasks:
     # Waiting for its time
 
     def start(self, task: Task) -> None:
-        """Let the time of `task` count."""
+        """Let the time of `task` count.
+
+        Raises:
+            RuntimeError: the system has no thread for it.
+        """
         with self.lock:
             # What comes after a run that is under way is armed at the end of that.
             is_current = self._tasks.get(task.key) is task
             waits = task.state is State.WAITING and not task.in_heap
             then = self._arm(task) if is_current and waits else None
-        _do(then)
+        try:
+            _do(then)
+        except RuntimeError:
+            if self._put_back(task, in_heap=False):
+                raise
 
     def abandon(self, task: Task) -> None:
         """Forget `task`, unless its job runs; it is not done with."""
@@ -185,15 +196,31 @@ class Tasks:
                 return task.when
             task.in_heap = False
             then = self._go_on(task)
-        _do(then)
+        try:
+            _do(then)
+        except RuntimeError as exc:
+            if self._put_back(task, in_heap=True):
+                self._log.task(logging.ERROR, task, "task has to wait: %s", exc)
+                return now + _UNTIL_THREADS
         return None
+
+    def _put_back(self, task: Task, *, in_heap: bool) -> bool:
+        """Let `task` wait for its time anew; False if something else has become of it."""
+        with self.lock:
+            if task.state is State.READY:
+                self._turns.leave(task)
+                task.state = State.WAITING
+            elif task.state is not State.WAITING or task.in_heap:
+                return False
+            task.in_heap = in_heap
+            return True
 
     def _arm(self, task: Task) -> Callable[[], None] | None:
         """Wait for the time of `task`; return what to do now, without the lock."""
         if task.when <= self.runner.clock():
             return self._go_on(task)
-        task.in_heap = True
         self.runner.timers.add(task.when, task)
+        task.in_heap = True
         return None
 
     def _go_on(self, task: Task) -> Callable[[], None] | None:

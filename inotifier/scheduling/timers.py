@@ -57,17 +57,18 @@ class Timers:
         return len(self._heap)
 
     def add(self, when: float, item: Timed) -> None:
-        """Call `item` at `when`; it must not stand in the heap."""
+        """Call `item` at `when`; it must not stand in the heap.
+
+        Raises:
+            RuntimeError: the system has no thread for it.
+        """
         with self._changed:
+            if self._has_thread and self._thread is None:
+                thread = threading.Thread(target=self._run, name="inotifier-timers", daemon=True)
+                thread.start()
+                self._thread = thread
             heapq.heappush(self._heap, (when, next(self._numbers), item))
-            if not self._has_thread:
-                return
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, name="inotifier-timers", daemon=True
-                )
-                self._thread.start()
-            elif self._heap[0][2] is item:
+            if self._heap[0][2] is item:
                 self._changed.notify()
 
     def forget(self) -> None:

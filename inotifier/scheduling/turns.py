@@ -65,11 +65,20 @@ class Turns:
     # Without the lock
 
     def _give(self) -> None:
-        """Let whoever is the first by then run, and others of other schedulers before."""
-        if self._calls.is_coroutine:
-            self._owner.runner.run(self._wait_for_next)
-        else:
-            self._owner.runner.call(self._call_next)
+        """Let whoever is the first by then run, and others of other schedulers before.
+
+        Raises:
+            RuntimeError: the system has no thread for it.
+        """
+        try:
+            if self._calls.is_coroutine:
+                self._owner.runner.run(self._wait_for_next)
+            else:
+                self._owner.runner.call(self._call_next)
+        except RuntimeError:
+            with self._owner.lock:
+                self._taken -= 1
+            raise
 
     def _call_next(self) -> None:
         task = self._next()

@@ -34,14 +34,26 @@ class Workers:
         self._changed = threading.Condition()
 
     def submit(self, call: Callable[[], object]) -> None:
-        """Run `call`, which should not raise, when its turn has come; never blocks."""
+        """Run `call`, which should not raise, when its turn has come; never blocks.
+
+        Raises:
+            RuntimeError: the system has not a single thread for it.
+        """
         with self._changed:
-            self._calls.append(call)
-            if len(self._calls) <= self._idle:
+            if len(self._calls) < self._idle:
                 self._changed.notify()
             elif self._threads < self._most:
-                self._threads += 1
-                threading.Thread(target=self._run, name="inotifier-job", daemon=True).start()
+                self._start()
+            self._calls.append(call)
+
+    def _start(self) -> None:
+        try:
+            threading.Thread(target=self._run, name="inotifier-job", daemon=True).start()
+        except RuntimeError:
+            if not self._threads:
+                raise
+        else:
+            self._threads += 1
 
     def _run(self) -> None:
         try:

@@ -13,10 +13,12 @@ from django.test import override_settings
 from inotifier.events import IN_CLOSE_WRITE, IN_CREATE, IN_MODIFY, Event
 from inotifier.exceptions import TryAgain
 from inotifier.later import Later
-from inotifier.scheduling import Cancel, EventMap, TaskScheduler
+from inotifier.scheduling import Cancel, EventMap, TaskScheduler, tasks
+from inotifier.scheduling.runner import Runner
 from inotifier.signals import delivery_failed
 from tests.by_hand import ByHand
 from tests.in_process import Running
+from tests.threads import refuse_once
 from tests.waiting import wait_for
 
 LONG = 3600.0
@@ -97,6 +99,40 @@ def test_an_event_is_pending_until_its_job_has_ended(inbox):
     end.set()
     wait_for(lambda: depth(running) == 0)
     assert (handler.pending, handler.delivered) == (0, 1)
+
+
+@pytest.mark.parametrize("delay", [0, 0.01])
+@pytest.mark.parametrize("limit", [None, 1])
+@pytest.mark.parametrize("is_coroutine", [False, True])
+def test_a_job_for_which_no_thread_can_start_runs_later(
+    inbox, settings, monkeypatch, delay, limit, is_coroutine
+):
+    monkeypatch.setattr(tasks, "_UNTIL_THREADS", 0.01)
+    settings.INOTIFIER_RETRIES = 1
+    settings.INOTIFIER_RETRY_DELAY = 0.01
+    names = []
+
+    def job(event):
+        names.append(event.name)
+
+    async def coroutine(event):
+        job(event)
+
+    scheduler = TaskScheduler(
+        coroutine if is_coroutine else job, delay=delay, limit=limit, runner=Runner()
+    )
+    running = inbox.start(scheduler)
+    expected = ["inotifier-timers"] * bool(delay)
+    expected.append("inotifier-loop" if is_coroutine else "inotifier-job")
+    refused = refuse_once(monkeypatch, *expected)
+    inbox.write("a")
+    inbox.write("b")
+    running.stop()
+    assert refused == expected
+    assert sorted(names) == ["a", "b"]
+    assert (running.handlers[0].delivered, running.handlers[0].pending) == (2, 0)
+    inbox.start(scheduler).stop()
+    assert sorted(names) == ["a", "b"]
 
 
 def test_all_events_that_end_in_one_task_are_done_with_together(inbox):

@@ -8,6 +8,7 @@ import pytest
 from inotifier.bridge import pipeline
 from inotifier.bridge.enqueuer import Enqueuer
 from inotifier.signals import delivery_failed
+from tests.threads import refuse_once
 
 
 class Queue(Enqueuer):
@@ -157,6 +158,18 @@ def test_the_thread_that_rests_has_ended_before_another_one_sends(watch, tmp_pat
     running.stop()
     assert queue.tasks == [["a"], ["b"]]
     assert meanwhile[0] is False
+
+
+def test_an_event_for_which_no_thread_can_start_is_tried_again(watch, tmp_path, monkeypatch):
+    queue = Queue()
+    running = watch(queue)
+    refused = refuse_once(monkeypatch, "inotifier-enqueuer")
+    touch(tmp_path, "a")
+    running.stop()
+    assert refused == ["inotifier-enqueuer"]
+    assert queue.tasks == [["a"]]
+    assert (running.handlers[0].delivered, running.handlers[0].retried) == (1, 1)
+    assert running.service.queue_depth == 0
 
 
 def test_closing_sends_nothing_more(watch, tmp_path):
