@@ -141,6 +141,9 @@ class Later:
     def start(self) -> None:
         """Begin: the event has an owner by now. A processor's `defer` leaves that to its caller."""
 
+    def hurry(self) -> None:
+        """Wait for no others: the process ends soon, and none come."""
+
     def abandon(self) -> None:
         """Begin no more: the process ends."""
 

@@ -27,21 +27,27 @@ class Publication(Later):
         since: the time.monotonic() since which it waits.
     """
 
-    __slots__ = ("_pipeline", "payload", "since")
+    __slots__ = ("_is_put", "_pipeline", "payload", "since")
 
     def __init__(self, pipeline: Pipeline, payload: Any) -> None:
         super().__init__()
         self._pipeline = pipeline
         self.payload = payload
         self.since = 0.0
+        self._is_put = False
 
     @property
     def due(self) -> float | None:
         return self._pipeline.due
 
     def start(self) -> None:
-        self.since = time.monotonic()
-        self._pipeline.put(self)
+        if not self._is_put:  # by a processor that calls this one
+            self.since = time.monotonic()
+            self._pipeline.put(self)
+            self._is_put = True
+
+    def hurry(self) -> None:
+        self._pipeline.hurry(self)
 
     def abandon(self) -> None:
         self._pipeline.abandon()
@@ -108,6 +114,12 @@ class Pipeline:
             self._waiting.append(publication)
             if len(self._waiting) in (1, self._most):
                 self._wake.notify()
+
+    def hurry(self, publication: Publication) -> None:
+        """Let `publication` wait for no others that are sent with it."""
+        with self._wake:
+            publication.since = float("-inf")
+            self._wake.notify()
 
     def abandon(self) -> None:
         """Send nothing more of what waits."""

@@ -106,6 +106,11 @@ class Deferral:
             self._deferrals.open.discard(self)
             self._deferrals.number -= self.number
 
+    def hurry(self) -> None:
+        """Let its laters wait for no others."""
+        for later in self.later.parts:
+            later.hurry()
+
     @property
     def due(self) -> float | None:
         """The time.monotonic() before which nothing happens, None if something may."""
@@ -178,6 +183,7 @@ class Deferrals:
         handler: whose events they are.
         number: of these events.
         open: what they belong to.
+        is_hurried: True if what comes from now on waits for no others.
         is_abandoned: True if what fails from now on is left as it is.
         wake: called when some are done with.
         lock: held for moments by whoever changes something of it.
@@ -187,6 +193,7 @@ class Deferrals:
         self.handler = handler
         self.number = 0
         self.open: set[Deferral] = set()
+        self.is_hurried = False
         self.is_abandoned = False
         self.wake: Callable[[], object] = lambda: None
         self.lock = threading.Lock()
@@ -195,6 +202,12 @@ class Deferrals:
         """Return what is open, whatever happens meanwhile."""
         with self.lock:
             return list(self.open)
+
+    def hurry(self) -> None:
+        """Let nothing wait for others that it could be done with."""
+        self.is_hurried = True
+        for deferral in self.listed():
+            deferral.hurry()
 
     def abandon(self) -> None:
         """Let nothing begin, and nothing fail, any more."""
@@ -225,6 +238,8 @@ class Deferrals:
         except BaseException:
             deferral.take_back()
             raise
+        if self.is_hurried:
+            deferral.hurry()
         deferral.release()
 
     def _joined(self, later: Later, event: Event) -> Deferral:

@@ -186,6 +186,8 @@ class Dispatcher:
             batch = []
         if batch is None:
             self._finishing = True
+            for deferrals in self._deferrals:
+                deferrals.hurry()
         elif batch or self._timers:
             refresh_after_rest()
             self._deliver(batch)
@@ -297,6 +299,8 @@ class Dispatcher:
         if deferrals not in self._deferrals:
             deferrals.wake = self._wake_to_end
             self._deferrals += (deferrals,)
+            if self._finishing:
+                deferrals.hurry()
         self._done += 1
 
     def _wake_to_end(self) -> None:

@@ -1,5 +1,6 @@
 """What becomes of events on their way to a queue: failures, outages, and the end of the daemon."""
 
+import itertools
 import threading
 import time
 
@@ -9,6 +10,7 @@ from inotifier.bridge import pipeline
 from inotifier.bridge.enqueuer import Enqueuer
 from inotifier.signals import delivery_failed
 from tests.threads import refuse_once
+from tests.waiting import wait_for
 
 
 class Queue(Enqueuer):
@@ -66,6 +68,16 @@ def test_what_fails_is_tried_again_before_what_comes_after_it(watch, tmp_path):
     assert (running.handlers[0].delivered, running.handlers[0].retried) == (3, 2)
 
 
+def test_a_processor_that_calls_another_one_sends_once(watching, tmp_path):
+    queue = Queue()
+    running = watching((tmp_path, "IN_CREATE", lambda event: queue(event)))
+    touch(tmp_path, "a", "b")
+    running.stop()
+    queue.close()
+    assert queue.tasks == [["a"], ["b"]]
+    assert running.handlers[0].delivered == 2
+
+
 def test_what_is_given_up_is_told_and_holds_up_nothing(watch, tmp_path):
     queue = Queue({"b": [ValueError("no")] * 3})
     told = []
@@ -115,23 +127,35 @@ def test_an_outage_is_no_failure(watch, tmp_path, outage, caplog):
     ]
 
 
-def test_a_stopped_daemon_waits_for_a_batch_that_is_due_soon(watch, tmp_path):
-    queue = Queue(batch=(100, 0.2))
-    running = watch(queue)
-    touch(tmp_path, "a", "b")
-    running.stop()
-    assert queue.tasks == [["a", "b"]]
-
-
-def test_a_batch_that_is_due_late_does_not_hold_up_the_end(watch, tmp_path):
+def test_a_batch_that_is_not_full_is_sent_at_the_end(watch, tmp_path):
     queue = Queue(batch=(100, 3600.0))
     running = watch(queue)
     touch(tmp_path, "a", "b")
     running.sync()
     assert running.service.waits_until(time.monotonic() + 60)
-    running.cut()
-    assert queue.tasks == []
-    assert running.handlers[0].delivered == 0
+    running.stop()
+    assert queue.tasks == [["a", "b"]]
+    assert running.handlers[0].delivered == 2
+
+
+def test_what_comes_to_a_batch_at_the_end_is_sent_as_well(watching, tmp_path):
+    queue = Queue(batch=(100, 3600.0))
+    goes_on = threading.Event()
+
+    def hold_up(event):
+        goes_on.wait(60)
+        return queue(event)
+
+    running = watching((tmp_path, "IN_CREATE", hold_up))
+    touch(tmp_path, "a", "b", "c")
+    wait_for(lambda: running.service.queue_depth == 3)
+    running.service.finish()
+    assert not running.service.drained(0.05)
+    goes_on.set()
+    assert running.service.drained(60)
+    running.close()
+    queue.close()
+    assert sorted(itertools.chain(*queue.tasks)) == ["a", "b", "c"]
 
 
 def test_the_thread_that_rests_has_ended_before_another_one_sends(watch, tmp_path, monkeypatch):
