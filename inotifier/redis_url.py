@@ -10,6 +10,8 @@ _SCHEMES = ("redis", "rediss", "unix")
 
 def problem_of(url: str) -> str:
     """Return what is wrong with `url`, "" if nothing is."""
+    if _holds_separator(url):
+        return "its user or password should be quoted: # as %23, / as %2F, ? as %3F"
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -26,14 +28,21 @@ def problem_of(url: str) -> str:
         return "its port is 0"
     database = dict(parse_qsl(parts.query)).get("db", parts.path.strip("/"))
     if database and not (database.isascii() and database.isdigit()):
-        return f"its database is {database!r}; it should be a number"
+        return "its database is no number"
     return ""
+
+
+def _holds_separator(url: str) -> bool:
+    """Tell whether a part of `url` ends too early: what comes after it may be a password."""
+    scheme, _, rest = url.partition("://")
+    authority = re.split("[/?]", rest, maxsplit=1)[0]
+    return "#" in url or (scheme != "unix" and "@" in rest[len(authority) :])
 
 
 def without_password(url: str) -> str:
     """Return `url` as it may stand in a log."""
-    url = re.sub(r"//[^?#]*@", "//***@", url)
-    return re.sub(r"(?i)(password=)[^&#]*", r"\1***", url)
+    url = re.sub(r"(?s)//.*@", "//***@", url)
+    return re.sub(r"(?i)(password=)[^&]*", r"\1***", url)
 
 
 def passwords(url: str) -> list[str]:

@@ -17,6 +17,7 @@ from tests.unit.test_architecture import run_without
         "rediss://user:p%40ss@example.org:6380/3?ssl_cert_reqs=none",
         "redis://:secret@[::1]:6379",
         "unix:///run/redis.sock?db=2&password=x",
+        "unix:///run/r@dis.sock",
     ],
 )
 def test_a_url_of_redis_is_taken_as_it_is(settings, url):
@@ -30,12 +31,17 @@ def test_a_url_of_redis_is_taken_as_it_is(settings, url):
         (6379, "setting INOTIFIER_REDIS_URL is a int; it should be a str"),
         ("localhost:6379", "it should begin with redis://, rediss://, unix://"),
         ("http://:secret@localhost", "'http://***@localhost': it should begin with"),
-        ("redis://:secret@localhost:secret/0", "its port is no number"),
+        ("redis://:secret@localhost:port/0", "its port is no number"),
         ("redis://:secret@localhost:0/0", "its port is 0"),
         ("redis://", "it names no host"),
         ("redis://:secret@/0", "it names no host"),
         ("redis://[:secret@localhost", "it cannot be read"),
-        ("redis://localhost/zero", "its database is 'zero'; it should be a number"),
+        ("redis://localhost/zero", "'redis://localhost/zero': its database is no number"),
+        ("redis://:1/secret@localhost/0", "'redis://***@localhost/0': its user or password"),
+        ("redis://:1?secret@localhost/0", "should be quoted: # as %23, / as %2F, ? as %3F"),
+        ("redis://u:1#secret@localhost/0", "'redis://***@localhost/0': its user or password"),
+        ("redis://u:1\nsecret@localhost:x", "'redis://***@localhost:x': its port is no number"),
+        ("unix:///s?password=1#secret@", "its user or password should be quoted"),
         ("unix://", "it names no socket"),
     ],
 )
@@ -44,7 +50,7 @@ def test_what_is_no_url_of_redis_is_refused_without_its_password(settings, url, 
     with pytest.raises(ConfigurationError) as caught:
         _ = conf.redis_url
     assert message in str(caught.value)
-    assert ":secret@" not in str(caught.value)
+    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("value", [None, ""])
@@ -75,7 +81,9 @@ def test_check_shows_a_setting_that_cannot_be_used(settings, name, value):
     [
         ("redis://user:secret@host:1/0", "redis://***@host:1/0"),
         ("redis://:a/b@c@host/0", "redis://***@host/0"),
+        ("redis://:a?b#c@host/0", "redis://***@host/0"),
         ("unix:///s?db=1&password=secret&x=y", "unix:///s?db=1&password=***&x=y"),
+        ("unix:///s?password=sec#ret", "unix:///s?password=***"),
         ("redis://host", "redis://host"),
     ],
 )
