@@ -14,6 +14,7 @@ from inotifier.bridge.delivery import read_any, read_event
 from inotifier.bridge.lists import RedisList
 from inotifier.bridge.queue import Queue
 from inotifier.bridge.stream import Stream
+from inotifier.bridge.under_way import UnderWay
 from inotifier.conf import conf
 from inotifier.json_form import this_host
 
@@ -86,8 +87,10 @@ def make_queue(assignment: Assignment) -> Queue:
     )
 
 
-def make_consumer(assignment: Assignment, stopped: Callable[[], bool]) -> Consumer:
-    """Return a consumer that does `assignment` until `stopped` says so.
+def make_consumer(
+    assignment: Assignment, stopped: Callable[[], bool], under_way: UnderWay | None = None
+) -> Consumer:
+    """Return a consumer that does `assignment` until `stopped` says so; `under_way` tells what.
 
     Raises:
         ConfigurationError: a setting cannot be used.
@@ -95,7 +98,7 @@ def make_consumer(assignment: Assignment, stopped: Callable[[], bool]) -> Consum
     read = read_event if assignment.list is None else read_any
     return Consumer(
         make_queue(assignment),
-        functools.partial(read, largest=conf.redis_message_size),
+        (under_way or UnderWay()).noting(functools.partial(read, largest=conf.redis_message_size)),
         retries=conf.retries,
         delay=conf.retry_delay,
         idle=conf.redis_claim_idle,

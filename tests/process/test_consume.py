@@ -107,6 +107,41 @@ def test_it_ends_after_the_message_at_hand(project, server):
     wait_for(lambda: again.got == ["a", "b"])
 
 
+def test_a_receiver_that_does_not_end_is_told_of_and_left(project, server):
+    project.configure(INOTIFIER_SHUTDOWN_TIMEOUT=0.2)
+    project.start()
+    (project.directory / "slow").touch()
+    consumer = Consumer(project, "one")
+    project.drop("a")
+    wait_for(lambda: consumer.got == ["a"])
+    asked = ("inotifier_consume", "--consumer", "one", "--status")
+    wait_for(lambda: "busy for" in succeeded(project.run(*asked)).stdout)
+    consumer.process.send_signal(signal.SIGTERM)
+    assert consumer.process.wait(20) == 1
+    assert "stopping though receivers have IN_CLOSE_WRITE of" in consumer.output
+    assert project.run(*asked).returncode == 3
+    project.configure(INOTIFIER_SHUTDOWN_TIMEOUT=3600)
+    again = Consumer(project, "one")
+    wait_for(lambda: again.got == ["a", "a"])
+    again.process.send_signal(signal.SIGTERM)
+    again.process.send_signal(signal.SIGINT)
+    assert again.process.wait(20) == 1
+
+
+def test_of_signals_it_takes_those_that_ask_for_the_end(project, server):
+    project.start()
+    (project.directory / "slow").touch()
+    consumer = Consumer(project, "one")
+    project.drop("a")
+    wait_for(lambda: consumer.got == ["a"])
+    consumer.process.send_signal(signal.SIGUSR1)
+    wait_for(lambda: "SIGUSR1 means nothing to a consumer" in consumer.output)
+    consumer.process.send_signal(signal.SIGHUP)
+    (project.directory / "slow").unlink()
+    assert consumer.process.wait(20) == 128 + signal.SIGHUP
+    assert "Stopped: 1 delivered" in consumer.output
+
+
 def test_every_machine_gets_every_event_by_broadcast(project, server):
     project.start()
     consumers = []

@@ -3,6 +3,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -65,7 +66,8 @@ class Command(InotifierCommand):
             **given,
         )
         if not options["status"]:
-            consuming.consume(assignment, self.announce)
+            if code := consuming.consume(assignment, self.announce):
+                sys.exit(code)
             return
         status = consuming.status(assignment)
         if options["json"]:
@@ -93,6 +95,9 @@ def lines(status: dict[str, Any], title: str) -> list[str]:
     result = [f"{printable(title)}: {running}"]
     if status["away"]:
         result.append(f"degraded, Redis is away: {printable(status['away'])}")
+    if busy := status.get("busy"):
+        seconds = max(0.0, time.time() - busy["since"])
+        result.append(f"busy for {seconds:.0f} s with {printable(busy['title'])}")
     if queue := status["queue"]:
         lag = "unknown" if queue["lag"] is None else queue["lag"]
         result.append(f"lag {lag}, pending {queue['pending']}, dead {queue['dead']}")
