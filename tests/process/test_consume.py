@@ -245,6 +245,21 @@ def test_a_server_that_is_away_is_waited_for(make_project):
         project.stop()
 
 
+def test_the_status_tells_of_an_outage_of_the_consumer_alone(project, server):
+    consumer = Consumer(project, "one")
+    with server.client() as client:
+        client.replicaof("127.0.0.1", 1)
+        try:
+            wait_for(lambda: "is away, messages wait" in consumer.output)
+            asked = ("inotifier_consume", "--consumer", "one", "--status")
+            found = wait_for(lambda: "away" in (text := project.run(*asked).stdout) and text)
+        finally:
+            client.replicaof("NO", "ONE")
+    assert "degraded, Redis is away: You can't write against a read only replica" in found
+    assert "lag 0, pending 0, dead 0" in found
+    assert consumer.stop() == 0
+
+
 def test_what_could_not_be_published_before_the_stop_comes_at_the_next_start(make_project):
     need_redis()
     server = RedisServer()
