@@ -59,6 +59,11 @@ class RedisPublisher(Deferring):
         """Add the event of a signal to the stream, at once: connect it as a receiver.
 
         What came from a stream is left alone, so that a process that consumes may connect it too.
+
+        Raises:
+            ValueError: it is none of `inotifier.signals`, or tells of more than an event, as
+                `delivery_failed` does.
+            TryAgain: the server is away.
         """
         if kwargs.get("processor") is not None:
             self._publish(event.to_json(signal=_name_of(signal), processor=class_path(sender)))
@@ -94,6 +99,8 @@ class RedisPublisher(Deferring):
 
 def _name_of(signal: object) -> str:
     for name, value in vars(signals).items():
-        if value is signal:
+        if value is signal and isinstance(value, signals.EventSignal):
             return name
+        if value is signal:
+            raise ValueError(f"{name} is of more than an event, and cannot be forwarded")
     raise ValueError(f"{signal!r} is not one of inotifier.signals")

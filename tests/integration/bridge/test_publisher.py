@@ -74,6 +74,14 @@ def test_a_signal_is_forwarded_with_its_sender(publisher, client):
     assert message["processor"] == "inotifier.event_processors.FileReadySignaler"
 
 
+@pytest.mark.parametrize("signal", [signals.delivery_failed, object()])
+def test_what_is_of_more_than_an_event_is_not_forwarded(publisher, client, signal):
+    forward = {"sender": AllEventsSignaler, "processor": print, "exception": ValueError()}
+    with pytest.raises(ValueError, match=r"cannot be forwarded|not one of inotifier\.signals"):
+        publisher.forward(signal=signal, event=event_of(), **forward)
+    assert client.xlen("inotifier") == 0
+
+
 def test_what_came_from_a_stream_is_not_forwarded(publisher, client):
     signals.in_create.connect(publisher.forward)
     with Receiver("in_create") as receiver:
