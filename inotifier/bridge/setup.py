@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +19,9 @@ from inotifier.bridge.stream import Stream
 from inotifier.bridge.under_way import UnderWay
 from inotifier.conf import conf
 from inotifier.json_form import this_host
+
+_LONGEST_NAME = 150
+"""Characters: a file name may have 255, and more is put around this."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +63,12 @@ class Assignment:
             parts += ["list", self.list]
         elif self.group_name != Assignment.group:
             parts += [self.group_name]
-        return "-".join(quote(part, safe="") for part in parts)[:150]
+        # None of the parts has a "+" once it is quoted.
+        name = "+".join(quote(os.fsencode(part), safe="") for part in parts)
+        if len(name) <= _LONGEST_NAME:
+            return name
+        digest = hashlib.sha256(name.encode()).hexdigest()[:32]
+        return f"{name[: _LONGEST_NAME - len(digest)]}{digest}"
 
 
 def make_queue(assignment: Assignment) -> Queue:

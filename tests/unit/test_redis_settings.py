@@ -1,7 +1,9 @@
 """The settings of the bridge, and what `manage.py check` says of them."""
 
 import pytest
+from django.core.management import CommandError, call_command
 
+from inotifier.bridge.setup import Assignment
 from inotifier.conf import conf
 from inotifier.exceptions import ConfigurationError
 from inotifier.redis_url import passwords, without_password
@@ -93,6 +95,42 @@ def test_a_url_is_shown_without_its_password(url, shown):
 
 def test_a_password_is_known_as_it_stands_in_the_url_and_as_it_is_meant():
     assert passwords("redis://:p%40ss@host") == ["p%40ss", "p@ss"]
+
+
+def test_no_two_consumers_have_the_same_files():
+    long = "x" * 200
+    assignments = [
+        Assignment(consumer="web", group="1"),
+        Assignment(consumer="web-1"),
+        Assignment(consumer="web+1"),
+        Assignment(consumer="web", list="1"),
+        Assignment(consumer="web", group="list+1"),
+        Assignment(consumer="web"),
+        Assignment(consumer="web", broadcast=True),
+        Assignment(consumer=f"{long}1"),
+        Assignment(consumer=f"{long}2"),
+        Assignment(consumer="/\udcff"),
+    ]
+    names = {assignment.file_name for assignment in assignments}
+    assert len(names) == len(assignments)
+    assert max(map(len, names)) <= 150
+    assert not any("/" in name for name in names)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--count", "0"), ("--count", "x"), ("--block", "1000001"), ("--block", "1e3")],
+)
+def test_a_number_that_cannot_be_used_is_refused(option, value):
+    with pytest.raises(CommandError, match=f"{option}.*'{value}' is not a whole number from 1 to"):
+        call_command("inotifier_consume", option, value)
+
+
+@pytest.mark.parametrize("option", ["--list", "--group", "--consumer"])
+@pytest.mark.parametrize("value", ["\udcff", "", "a\nb"])
+def test_a_name_that_is_no_text_is_refused(option, value):
+    with pytest.raises(CommandError, match=f"{option}.*is no name; it should be text, in UTF-8"):
+        call_command("inotifier_consume", option, value)
 
 
 def test_check_does_not_import_redis():

@@ -13,6 +13,9 @@ from inotifier.management.commands._command import InotifierCommand
 
 NOT_RUNNING = 3  # LSB: program is not running
 
+_MOST = 1_000_000
+"""More messages at once, or milliseconds, are a mistake."""
+
 
 class Command(InotifierCommand):
     help = (
@@ -22,17 +25,22 @@ class Command(InotifierCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--group", default="inotifier", help="consumers of a group share the work (inotifier)"
+            "--group",
+            type=_name,
+            default="inotifier",
+            help="consumers of a group share the work (inotifier)",
         )
         parser.add_argument(
-            "--consumer", help="name of this one, its own in the group (the name of the machine)"
+            "--consumer",
+            type=_name,
+            help="name of this one, its own in the group (the name of the machine)",
         )
         parser.add_argument(
-            "--count", type=_positive, default=100, metavar="N", help="messages to read at once"
+            "--count", type=_number, default=100, metavar="N", help="messages to read at once"
         )
         parser.add_argument(
             "--block",
-            type=_positive,
+            type=_number,
             default=1000,
             metavar="MS",
             help="milliseconds to wait for a message, and so for the end (1000)",
@@ -43,7 +51,10 @@ class Command(InotifierCommand):
             help="get every event that comes from now on, on this machine as on all others",
         )
         parser.add_argument(
-            "--list", metavar="NAME", help="read JSON from a Redis list instead of the stream"
+            "--list",
+            type=_name,
+            metavar="NAME",
+            help="read JSON from a Redis list instead of the stream",
         )
         parser.add_argument(
             "--status",
@@ -79,14 +90,20 @@ class Command(InotifierCommand):
             sys.exit(NOT_RUNNING)
 
 
-def _positive(text: str) -> int:
+def _number(text: str) -> int:
     try:
         value = int(text)
     except ValueError:
         value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    if not 0 < value <= _MOST:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {_MOST}")
     return value
+
+
+def _name(text: str) -> str:
+    if not text.isprintable() or not text:
+        raise argparse.ArgumentTypeError(f"{text!r} is no name; it should be text, in UTF-8")
+    return text
 
 
 def lines(status: dict[str, Any], title: str) -> list[str]:
