@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -47,15 +48,26 @@ def main() -> None:
                 )
                 processes.append(process)
                 threading.Thread(target=show, args=(name, process)).start()
-            for process in processes:
-                process.wait()
+            while all(process.poll() is None for process in processes):
+                time.sleep(0.2)
+            sys.exit("One of the three has ended, so the others end as well.")
         except KeyboardInterrupt:
             pass
         finally:
-            # The daemon publishes the last events, the consumer handles them, Redis ends last.
-            for process in [*processes[1:], *processes[:1]]:
-                process.terminate()
-                process.wait()
+            end(processes)
+
+
+def end(processes: "list[subprocess.Popen[str]]") -> None:
+    """Let the daemon publish the last events, and the consumer handle them; Redis ends last."""
+    waiting = [*processes[1:], *processes[:1]]
+    while waiting:
+        try:
+            waiting[0].terminate()
+            waiting[0].wait()
+            del waiting[0]
+        except KeyboardInterrupt:  # once more: it takes too long
+            for process in waiting:
+                process.kill()
 
 
 def show(name: str, process: "subprocess.Popen[str]") -> None:
