@@ -3,6 +3,8 @@
 # make test   all tests; from Python 3.12 on with coverage
 # make chaos  no file is missed while the daemon is killed again and again, for 20 seeds; less:
 #             make chaos CHAOS_ARGS="--seed 7 --seeds 1 --files 2000 --seconds 10"
+# make bridge-chaos  the same for events on their way over Redis to consumers, for 10 seeds; less:
+#             make bridge-chaos CHAOS_ARGS="--seed 7 --seeds 1 --files 2000 --seconds 5"
 # make soak   half an hour of mixed load, into docs/soak.rst; less: make soak SOAK_ARGS="--minutes 3"
 # make lint   ruff, mypy, and the READMEs and their like rendered
 # make docs   the documentation, into docs/_build/html; a warning is an error
@@ -29,7 +31,7 @@ bin := $(VENV)/bin
 install = $(bin)/python -m pip install --quiet --disable-pip-version-check
 django = $(if $(DJANGO),'$(DJANGO)')
 
-.PHONY: run run-redis test test-with-coverage chaos soak lint docs audit bench screenshots build clean
+.PHONY: run run-redis test test-with-coverage chaos bridge-chaos soak lint docs audit bench screenshots build clean
 
 # exec: no shell stands between make and the daemon when Ctrl+C comes.
 run: $(VENV)/.run
@@ -59,6 +61,9 @@ test-with-coverage:
 
 chaos: $(VENV)/.test
 	$(bin)/python -m tests.process.chaos $(CHAOS_ARGS)
+
+bridge-chaos: $(VENV)/.test
+	$(bin)/python -m tests.process.bridge_chaos $(CHAOS_ARGS)
 
 soak: $(VENV)/.test
 	$(bin)/python -m tests.process.soak $(SOAK_ARGS)
