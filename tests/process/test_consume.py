@@ -255,7 +255,7 @@ def test_the_status_tells_of_an_outage_of_the_consumer_alone(project, server):
             found = wait_for(lambda: "away" in (text := project.run(*asked).stdout) and text)
         finally:
             client.replicaof("NO", "ONE")
-    assert "degraded, Redis is away: You can't write against a read only replica" in found
+    assert "degraded, Redis is away: " in found
     assert "lag 0, pending 0, dead 0" in found
     assert consumer.stop() == 0
 
