@@ -142,6 +142,11 @@ class EventMap(Deferring):
                 f"{where} is {value!r}; it should be a scheduler, a Cancel, a function, None, or "
                 "a list of these"
             )
+        if getattr(value, "required_mask", 0):
+            raise TypeError(
+                f"{where} is {value!r}, which needs every event of its files, and a task is given "
+                "the last one only; it should be the processor of an entry of its own"
+            )
         if value not in self._of_functions:
             self._of_functions[value] = TaskScheduler(value)
         return self._of_functions[value]

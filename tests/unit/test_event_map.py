@@ -7,6 +7,7 @@ from django.test import override_settings
 from pyinotify import ALL_EVENTS, ExcludeFilter
 
 from inotifier import watches
+from inotifier.event_processors import FileReadySignaler
 from inotifier.events import (
     EVENT_BITS,
     IN_CLOSE_WRITE,
@@ -137,6 +138,7 @@ def test_a_function_may_stand_for_a_scheduler_the_same_for_all_events():
         ({"event_map": {"CREATE": None}}, "neither event_map nor default_sched"),
         ({"event_map": [task_sched]}, "event_map is .*; it should be a dict"),
         ({"event_map": {"CREATE": 5}}, r"event_map\['CREATE'\] is 5; it should be a scheduler"),
+        ({"event_map": {"CREATE": FileReadySignaler()}}, "needs every event of its files"),
         ({"event_map": {"CREATE": [job, 5]}}, r"event_map\['CREATE'\]\[1\] is 5"),
         ({"default_sched": TaskScheduler}, "default_sched is <class .*; it should be a scheduler"),
         ({"event_map": {"CREATE": {"job": job}}}, "it should have 'processor', the class of"),
