@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 _RELOAD_PATIENCE = 150.0  # longer than two checks of the settings
 _STATUS_PATIENCE = 15.0
-_FIND_PATIENCE = 10.0
+_FIND_PATIENCE = 2.0
 _ENDING_PATIENCE = 5.0
 
 
@@ -317,15 +317,15 @@ def _find(plan: Plan) -> Process:
                     f"No daemon holds {plan.pid_file}, which a dead one left. Removed it."
                 )
             raise NotRunning(f"No pid file exists at {plan.pid_file}.")
-        try:
+        # A daemon that ends lets go of the file shortly before it is gone.
+        with contextlib.suppress(NotRunning):
             process = Process(pid)
-        except NotRunning:
-            time.sleep(0.02)  # it ended just now, or what holds the file is another process
-            continue
-        if read_pid(plan.pid_file) == pid:
-            return process
-        process.close()
+            if process.has_open(plan.pid_file) is not False and read_pid(plan.pid_file) == pid:
+                return process
+            process.close()
+        time.sleep(0.02)
     raise InotifierError(
-        f"{plan.pid_file} is locked by another process than the daemon that is named in it; "
-        "see who holds it with 'fuser' or 'lsof'"
+        f"{plan.pid_file} is locked, but not by what is the process {pid} here. If the daemon runs "
+        "in another container, call this there; otherwise see who holds the file with 'fuser' or "
+        "'lsof'"
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
+from pathlib import Path
 from types import TracebackType
 
 from inotifier.exceptions import InotifierError, NotPermitted, NotRunning
@@ -31,6 +33,22 @@ class Process:
             raise NotRunning(f"no process with id {pid}") from None
         except OSError as exc:
             raise InotifierError(f"cannot watch the process {pid}: {exc.strerror}") from exc
+
+    def has_open(self, path: Path) -> bool | None:
+        """Tell whether the process has the file at `path` open; None if that may not be known.
+
+        A number that a process of another container wrote down is that of a stranger here.
+        """
+        try:
+            file = path.lstat()
+            descriptors = list(Path(f"/proc/{self.pid}/fd").iterdir())
+        except OSError:
+            return None  # of another user, for instance
+        for descriptor in descriptors:
+            with contextlib.suppress(OSError):  # it was closed meanwhile
+                if os.path.samestat(descriptor.stat(), file):
+                    return True
+        return False
 
     def signal(self, number: signal.Signals) -> None:
         """Send the OS signal `number`; a process that has ended meanwhile is no error.

@@ -1,61 +1,23 @@
 """The daemon as the first process of a container: a PID namespace of its own."""
 
-import contextlib
 import fcntl
 import os
 import pty
 import signal
-import subprocess
 import termios
 import time
-from pathlib import Path
 
 import pytest
 
-from tests.process.project import RECORDER, Project
+from tests.process.container import UNSHARE, children, contained, needs_namespaces
+from tests.process.project import RECORDER
 from tests.process.service_manager import service_manager
 from tests.waiting import wait_for
 
-UNSHARE = ["unshare", "--pid", "--fork", "--mount-proc"]
-
-
-def can_unshare() -> bool:
-    try:
-        return subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode == 0
-    except FileNotFoundError:
-        return False
-
-
-pytestmark = pytest.mark.skipif(
-    not can_unshare(), reason="no PID namespace can be made here: unshare --pid --fork"
-)
+pytestmark = needs_namespaces
 
 # What it starts in the background ends after the command itself.
 ORPHANS = ["sh", "-c", "(sleep 0.1; echo gone >> {path}/../orphans) >/dev/null 2>&1 & echo $!"]
-
-
-def contained(project: Project, **options) -> tuple["subprocess.Popen[str]", int]:
-    """Start the daemon as process 1 of a namespace.
-
-    Returns:
-        What ends as that process does, and its pid as it is seen from outside.
-    """
-    with project.out.open("a") as out:
-        process = project.spawn(
-            [*UNSHARE, *project.command("inotifier_start", "--foreground")],
-            **{"stdout": out, "stderr": subprocess.STDOUT, **options},
-        )
-    wait_for(lambda: project.status().get("pid"))
-    [first] = children(process.pid)
-    return process, first
-
-
-def children(pid: int) -> list[int]:
-    found = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        with contextlib.suppress(OSError):
-            found += [int(child) for child in (task / "children").read_text().split()]
-    return found
 
 
 def test_orphans_of_commands_are_waited_for(make_project):

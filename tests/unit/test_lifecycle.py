@@ -105,6 +105,28 @@ def test_a_number_that_is_of_no_process_is_an_error():
         Process(-1)
 
 
+def test_it_is_known_whether_a_process_has_a_file_open(start, tmp_path):
+    (tmp_path / "held").touch()
+    (tmp_path / "other").touch()
+    child = start(f"held = open({str(tmp_path / 'held')!r}); {IDLE}")
+    with Process(child.pid) as process:
+        assert process.has_open(tmp_path / "held") is True
+        assert process.has_open(tmp_path / "other") is False
+        assert process.has_open(tmp_path / "absent") is None
+
+
+@needs_root
+def test_it_is_not_known_what_processes_of_other_users_have_open(start):
+    child = start(IDLE)
+    with Process(child.pid) as process:
+        assert process.has_open(Path("/etc/passwd")) is False
+        os.seteuid(65534)
+        try:
+            assert process.has_open(Path("/etc/passwd")) is None
+        finally:
+            os.seteuid(0)
+
+
 @pytest.mark.parametrize("timeout", [1e10, 1e300])
 def test_waiting_may_be_as_long_as_one_likes(start, timeout):
     child = start(IDLE)
