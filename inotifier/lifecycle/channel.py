@@ -12,6 +12,7 @@ import os
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,13 @@ Question = dict[str, Any]
 Answer = Callable[[Question], Status]
 
 _PATIENCE = 5.0
-"""Seconds for one question, and for its answer."""
+"""Seconds to wait for an answer, or for who does not read one."""
+
+_QUESTION_PATIENCE = 1.0
+"""Seconds that a question may take: others wait meanwhile."""
+
+_PAUSE = 1.0
+"""Seconds after which a process without a free descriptor looks whether it has one."""
 
 _LONGEST_QUESTION = 65536
 _PEER = struct.Struct("3i")  # pid, uid, gid: `struct ucred`
@@ -49,6 +56,7 @@ class Channel:
     def __init__(self, path: Path, answer: Answer) -> None:
         self.path = path
         self._answer = answer
+        self._closed = threading.Event()
         self._socket = socket.socket(socket.AF_UNIX)
         try:
             # What is bound later has this mode from its first moment on.
@@ -64,32 +72,56 @@ class Channel:
         self._thread.start()
 
     def close(self) -> None:
-        """Answer no more."""
+        """Answer no more; who is being answered is not waited for long."""
         with contextlib.suppress(OSError):
             self.path.unlink(missing_ok=True)
+        self._closed.set()
         self._socket.shutdown(socket.SHUT_RDWR)  # wakes the thread
-        self._thread.join()
+        self._thread.join(_QUESTION_PATIENCE)
         self._socket.close()
 
     def _run(self) -> None:
-        while True:
+        failing = False
+        while not self._closed.is_set():
             try:
                 connection, _ = self._socket.accept()
-            except OSError:
-                return  # it was closed
+            except OSError as exc:
+                if not failing and not self._closed.is_set():
+                    logger.error("cannot take a question at %s: %s", self.path, exc)
+                failing = True
+                self._closed.wait(_PAUSE)
+                continue
+            failing = False
             with connection:
                 self._serve(connection)
 
     def _serve(self, connection: socket.socket) -> None:
-        connection.settimeout(_PATIENCE)
         try:
-            with connection.makefile("rb") as file:
-                question = json.loads(file.readline(_LONGEST_QUESTION))
-            connection.sendall(json.dumps(self._answer(question)).encode("ascii"))
+            if question := _read_line(connection):
+                answer = self._answer(json.loads(question))
+                connection.settimeout(_PATIENCE)
+                connection.sendall(json.dumps(answer).encode("ascii"))
         except OSError:
             pass  # whoever asked has gone, or takes too long
         except Exception:  # a question that is none must not end the answers
             logger.exception("a question to %s cannot be answered", self.path)
+
+
+def _read_line(connection: socket.socket) -> bytes:
+    """Return what comes until the end of the line, or of all.
+
+    Raises:
+        OSError: it does not come in time.
+    """
+    deadline = time.monotonic() + _QUESTION_PATIENCE
+    line = b""
+    while b"\n" not in line and len(line) < _LONGEST_QUESTION:
+        connection.settimeout(max(0.0, deadline - time.monotonic()))
+        piece = connection.recv(_LONGEST_QUESTION)
+        if not piece:
+            break
+        line += piece
+    return line.partition(b"\n")[0]
 
 
 def ask(path: Path, pid: int, question: Mapping[str, Any], timeout: float = _PATIENCE) -> Status:

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import resource
 import socket
 import stat
 import threading
@@ -11,6 +12,7 @@ import pytest
 
 from inotifier.exceptions import NotPermitted
 from inotifier.lifecycle.channel import Channel, NoAnswer, ask
+from tests.waiting import wait_for
 
 HERE = os.getpid()
 
@@ -99,12 +101,88 @@ def test_who_does_not_answer_is_not_waited_for(path):
         gate.set()
 
 
-@pytest.mark.parametrize("sent", [b"", b"\n", b"nonsense\n", b"[]\n", b"\xff\xfe\n", b"{}"])
+@contextlib.contextmanager
+def connected(path):
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(path))
+        yield connection
+
+
+@contextlib.contextmanager
+def trickling(path):
+    """Send a byte now and then, but no question."""
+    end = threading.Event()
+
+    def trickle() -> None:
+        with contextlib.suppress(OSError):  # nobody listens any more
+            while not end.wait(0.05):
+                connection.send(b"x")
+
+    with connected(path) as connection:
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        try:
+            yield
+        finally:
+            end.set()
+            thread.join()
+
+
+def test_who_does_not_come_to_an_end_holds_nobody_up_for_long(path):
+    with answering(path), trickling(path):
+        assert ask(path, HERE, {"a": 1}) == {"a": 1}
+
+
+def test_who_says_nothing_holds_nobody_up_for_long(path):
+    with answering(path), connected(path), connected(path):
+        assert ask(path, HERE, {"a": 1}) == {"a": 1}
+
+
+@pytest.mark.parametrize("sent", [b"", b"\n"])
+def test_who_asks_nothing_is_nobody(path, sent, caplog):
+    with answering(path):
+        with connected(path) as connection:
+            connection.sendall(sent)
+        assert ask(path, HERE, {"a": 1}) == {"a": 1}
+    assert not caplog.records
+
+
+def test_an_answer_that_hangs_does_not_hold_up_the_end(path):
+    asked, gate, late = threading.Event(), threading.Event(), threading.Event()
+
+    def answer(question):
+        asked.set()
+        if not gate.wait(10):
+            late.set()
+        return {}
+
+    with answering(path, answer):
+        with connected(path) as connection:
+            connection.sendall(b"{}\n")
+        asked.wait(10)
+    assert not late.is_set()
+    gate.set()
+
+
+def test_without_a_free_descriptor_questions_wait(path, caplog):
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with answering(path):
+        with connected(path):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))
+        try:
+            # accept(2) takes its descriptor before it waits: the next one finds none.
+            wait_for(lambda: "Too many open files" in caplog.text)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        assert ask(path, HERE, {"a": 1}) == {"a": 1}
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("sent", [b"nonsense\n", b"[]\n", b"\xff\xfe\n", b"{}"])
 def test_nonsense_does_not_end_the_answers(path, sent, caplog):
     caplog.set_level(logging.CRITICAL)
     with answering(path, lambda question: {"keys": list(question.keys())}):
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(str(path))
+        with connected(path) as connection:
             connection.sendall(sent)
         assert ask(path, HERE, {"a": 1}) == {"keys": ["a"]}
 
@@ -112,8 +190,7 @@ def test_nonsense_does_not_end_the_answers(path, sent, caplog):
 def test_who_hangs_up_does_not_end_the_answers(path):
     with answering(path, lambda question: {"much": "x" * 1_000_000}):
         for _ in range(3):
-            with socket.socket(socket.AF_UNIX) as connection:
-                connection.connect(str(path))
+            with connected(path) as connection:
                 connection.sendall(b"{}\n")
         assert len(ask(path, HERE, {})["much"]) == 1_000_000
 
