@@ -36,6 +36,8 @@ _PAUSE = 1.0
 
 _LONGEST_QUESTION = 65536
 _PEER = struct.Struct("3i")  # pid, uid, gid: `struct ucred`
+_ELSEWHERE = 0
+"""The pid of a process that is not to be seen here: it is in another container."""
 
 
 class NoAnswer(InotifierError):
@@ -124,12 +126,15 @@ def _read_line(connection: socket.socket) -> bytes:
     return line.partition(b"\n")[0]
 
 
-def ask(path: Path, pid: int, question: Mapping[str, Any], timeout: float = _PATIENCE) -> Status:
+def ask(
+    path: Path, pid: int, pid_file: Path, question: Mapping[str, Any], timeout: float = _PATIENCE
+) -> Status:
     """Return what the daemon answers.
 
     Args:
         path: of its socket.
         pid: its process id.
+        pid_file: which it holds.
         question: for it.
         timeout: seconds to wait at each step.
 
@@ -142,7 +147,7 @@ def ask(path: Path, pid: int, question: Mapping[str, Any], timeout: float = _PAT
             connection.settimeout(timeout)
             with _short(path) as address:
                 connection.connect(address)
-            _check_peer(connection, pid, path)
+            _check_peer(connection, pid, pid_file, path)
             connection.sendall(json.dumps(question).encode("ascii") + b"\n")
             connection.shutdown(socket.SHUT_WR)
             with connection.makefile("rb") as file:
@@ -154,10 +159,13 @@ def ask(path: Path, pid: int, question: Mapping[str, Any], timeout: float = _PAT
     return answer if isinstance(answer, dict) else {}
 
 
-def _check_peer(connection: socket.socket, pid: int, path: Path) -> None:
+def _check_peer(connection: socket.socket, pid: int, pid_file: Path, path: Path) -> None:
     data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
-    other = _PEER.unpack(data)[0]
-    if other != pid:
+    other, uid, _ = _PEER.unpack(data)
+    if other == _ELSEWHERE:
+        if uid != (owner := pid_file.stat().st_uid):
+            raise NoAnswer(f"{path} is answered by the user {uid}; the daemon's is {owner}")
+    elif other != pid:
         raise NoAnswer(f"{path} is answered by the process {other}, not by the daemon (pid {pid})")
 
 

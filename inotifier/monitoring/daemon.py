@@ -54,7 +54,7 @@ def ask_daemon(wanted: str, **options: Any) -> Answer:
         pid = read_pid(plan.pid_file)
         if pid is None:
             return Answer(STOPPED)
-        figures = ask(plan.socket, pid, {"ask": wanted, **options})
+        figures = ask(plan.socket, pid, plan.pid_file, {"ask": wanted, **options})
     except NoAnswer as exc:
         return Answer(SILENT, problem=str(exc))
     except InotifierError as exc:

@@ -11,7 +11,8 @@ import threading
 import pytest
 
 from inotifier.exceptions import NotPermitted
-from inotifier.lifecycle.channel import Channel, NoAnswer, ask
+from inotifier.lifecycle import channel
+from inotifier.lifecycle.channel import Channel, NoAnswer
 from tests.waiting import wait_for
 
 HERE = os.getpid()
@@ -24,8 +25,13 @@ def path(tmp_path):
 
 @contextlib.contextmanager
 def answering(path, answer=lambda question: question):
-    with contextlib.closing(Channel(path, answer)) as channel:
-        yield channel
+    with contextlib.closing(Channel(path, answer)):
+        yield
+
+
+def ask(path, pid, question, **options):
+    """Ask a daemon of this container, whose pid file does not matter."""
+    return channel.ask(path, pid, path / "absent", question, **options)
 
 
 def test_a_question_is_answered(path):
