@@ -140,13 +140,17 @@ class Supervisor:
         self._receive(_TICK_WHILE_CHECKING if self._check else self._manager.tick)
         if not self._stops:
             self._service.check_alive()
-            self._manager.ping(self._service.calls)
-            if self._report:
-                self._report.tick()
+            self._show_life()
             self._pursue_reload()
             self._manager.tell(summary(self._write_status()))
             self._keep_pid_file()
         return not self._stops
+
+    def _show_life(self) -> None:
+        """Let whoever looks know that this thread goes round."""
+        self._manager.ping(self._service.calls)
+        if self._report:
+            self._report.tick()
 
     def _receive(self, timeout: float) -> None:
         """Wait `timeout` seconds for a request and count it."""
@@ -173,7 +177,7 @@ class Supervisor:
             if self._service.only_waits and not self._service.unkept:
                 return 0  # it comes again at the next start
             self._receive(_TICK_WHILE_CHECKING)
-            self._manager.ping(self._service.calls)
+            self._show_life()
         return self._service.queue_depth
 
     def _drain(self, *, is_reload: bool = False) -> None:
@@ -189,7 +193,7 @@ class Supervisor:
             if is_reload and self._service.only_waits and not self._service.unkept:
                 break
             self._receive(0.0)
-            self._manager.ping(self._service.calls)
+            self._show_life()
         waiting, running = self._service.deferred
         if left := self._service.abandon():
             lost = self._service.unkept
