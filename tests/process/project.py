@@ -249,6 +249,12 @@ class Project:
         for name in names:
             (self.incoming / os.fsdecode(name)).write_bytes(b"")
 
+    def link(self, name: str) -> None:
+        """Put a file into `incoming` of which IN_CLOSE_WRITE does not tell."""
+        file = self.directory / "linked"
+        file.touch()
+        (self.incoming / name).hardlink_to(file)
+
     def caught_up(self) -> None:
         """Return when the daemon has looked for what it missed: nothing of that is queued then."""
         wait_for(lambda: self.status().get("catching_up") is False)

@@ -200,9 +200,17 @@ def test_other_sites_cannot_press_the_buttons(site, action):
     assert site.get(action, "operator").code == 405
 
 
-def test_rescan_finds_what_the_daemon_has_not_seen(site):
+def test_rescan_finds_what_the_daemon_was_not_told_of(make_project):
+    project = make_project(code=DATABASE, **ADMIN)
+    site = Site(project)
+    project.start()
+    project.caught_up()
+    project.link("untold.csv")
+    project.delivers("told.csv")
+    assert project.got == ["told.csv"]
     page = site.post("rescan", "operator")
     assert (page.code, page.headers["Location"]) == (302, "/inotifier/?done=rescan")
+    wait_for(lambda: project.got == ["told.csv", "untold.csv"])
 
 
 def test_rescan_without_a_daemon_says_that_nothing_was_done(quiet):

@@ -139,10 +139,13 @@ def test_without_its_script_it_is_filtered_and_fresh_when_it_is_loaded(page, sit
         page.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
 
 
-def test_rescan_is_asked_for_by_a_button(page):
+def test_rescan_is_asked_for_by_a_button(page, site):
+    site.project.caught_up()
+    site.project.link("untold.txt")
     page.find_element("xpath", "//button[.='Rescan']").click()
     wait_for(lambda: "compares what is there" in text_of(page, "main"))
     wait_for(lambda: "done" not in page.current_url)
+    wait_for(lambda: "untold.txt" in rows(page))
 
 
 def test_reload_is_asked_for_by_a_button(page, site):
