@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -24,6 +25,10 @@ from inotifier.monitoring.access import CONTROL, may_control, metrics_only, staf
 from inotifier.monitoring.daemon import RUNNING, Answer, ask_daemon
 from inotifier.monitoring.metrics import registry_of
 from inotifier.monitoring.page import describe
+
+_NUMBER = re.compile("[0-9]{1,9}")
+_LONGEST_TEXT = 4096
+"""Characters; no path has more bytes (PATH_MAX)."""
 
 _DONE = {
     "rescan": "The daemon compares what is there with what it has delivered.",
@@ -95,8 +100,8 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 
 def _described(request: HttpRequest) -> dict[str, Any]:
-    number, text = request.GET.get("entry", ""), request.GET.get("text", "")
-    entry = int(number) if number.isascii() and number.isdigit() else None
+    number, text = request.GET.get("entry", ""), request.GET.get("text", "")[:_LONGEST_TEXT]
+    entry = int(number) if _NUMBER.fullmatch(number) else None
     return describe(ask_daemon("page", entry=entry, text=text), entry, text, time.time())
 
 
