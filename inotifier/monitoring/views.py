@@ -18,6 +18,7 @@ from django.http import (
 from django.shortcuts import render
 from django.urls import NoReverseMatch, reverse
 from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_POST, require_safe
 
 from inotifier.exceptions import InotifierError
@@ -39,6 +40,7 @@ _DONE = {
 
 @require_safe
 @never_cache
+@csrf_protect
 @staff_only
 def status(request: HttpRequest) -> HttpResponse:
     """Show the page."""
@@ -60,6 +62,7 @@ def live(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
+@csrf_protect
 @staff_only
 def rescan(request: HttpRequest) -> HttpResponseBase:
     """Have the daemon look for what it missed."""
@@ -67,6 +70,7 @@ def rescan(request: HttpRequest) -> HttpResponseBase:
 
 
 @require_POST
+@csrf_protect
 @staff_only
 def reload(request: HttpRequest) -> HttpResponseBase:
     """Have the daemon take new settings and code."""

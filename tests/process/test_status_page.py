@@ -53,8 +53,9 @@ def site(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def quiet(tmp_path_factory):
-    """A site without a daemon."""
-    project = Project(tmp_path_factory.mktemp("quiet"), code=DATABASE, **ADMIN)
+    """A site without a daemon, and without the middleware that keeps other sites' forms off."""
+    settings = {**ADMIN, "MIDDLEWARE": [one for one in ADMIN["MIDDLEWARE"] if "Csrf" not in one]}
+    project = Project(tmp_path_factory.mktemp("quiet"), code=DATABASE, **settings)
     try:
         yield Site(project)
     finally:
@@ -212,6 +213,12 @@ def test_who_may_not_control_is_refused(site, action, who):
 def test_other_sites_cannot_press_the_buttons(site, action):
     assert site.post(action, "operator", token=False).code == 403
     assert site.get(action, "operator").code == 405
+
+
+@pytest.mark.parametrize("action", ["rescan", "reload"])
+def test_they_cannot_where_the_project_protects_no_form_either(quiet, action):
+    assert quiet.post(action, "operator", token=False).code == 403
+    assert quiet.post(action, "operator").code == 302
 
 
 def test_rescan_finds_what_the_daemon_was_not_told_of(make_project):
