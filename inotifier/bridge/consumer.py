@@ -61,34 +61,30 @@ class Consumer:
         self._stopped = stopped
         self._clock = clock
         self.outage = redis_outage("messages wait to be consumed")
-        self._tick: Callable[[], object] = lambda: None
         self._deliveries = Deliveries(
             queue,
             read,
             retries=retries,
             delay=delay,
             stopped=stopped,
-            tick=lambda: self._tick(),
             clock=clock,
         )
         self._is_open = False
         self._looked = float("-inf")
         self._ended = threading.Event()
 
-    def run(self, tick: Callable[[], object] = lambda: None) -> None:
-        """Consume until it is time to end; `tick` is called after every message, or every wait.
+    def run(self) -> None:
+        """Consume until it is time to end.
 
         Raises:
             ConfigurationError: the server refuses for a reason that waiting does not mend.
         """
         this_one_delivers()
-        self._tick = tick
         keeper = threading.Thread(target=self._keep_alive, name="inotifier-keeper", daemon=True)
         keeper.start()
         try:
             while not self._stopped():
                 self.step()
-                tick()
         finally:
             self._ended.set()
             self._at_the_end()

@@ -60,7 +60,6 @@ class Deliveries:
         retries: how often a message is delivered again after a failure.
         delay: seconds before the first time, doubled for each further one.
         stopped: tells whether to end after the message at hand.
-        tick: called after every message.
         clock: seconds that only grow.
 
     Attributes:
@@ -76,7 +75,6 @@ class Deliveries:
         retries: int,
         delay: float,
         stopped: Callable[[], bool],
-        tick: Callable[[], object],
         clock: Callable[[], float],
     ) -> None:
         self._queue = queue
@@ -84,7 +82,6 @@ class Deliveries:
         self._retries = retries
         self._delay = delay
         self._stopped = stopped
-        self._tick = tick
         self._clock = clock
         self.counters = Counters()
         self.in_hand: set[Item] = set()
@@ -133,7 +130,6 @@ class Deliveries:
                 waiting.pop()
                 if self._clock() - self._acknowledged > _ACKNOWLEDGE:
                     self.acknowledge()
-                self._tick()
             self.acknowledge()
         except BaseException:
             self._put_back(waiting)

@@ -1,7 +1,6 @@
 """A consumer of a stream, against a real server."""
 
 import contextlib
-import itertools
 import json
 import logging
 import os
@@ -382,8 +381,8 @@ def test_what_a_dead_consumer_left_is_taken_over_after_a_time(client):
     assert pending(client) == 0
 
 
-def test_it_looks_after_other_things_while_it_takes_over(client, receive):
-    names, ticks = [], []
+def test_what_failed_comes_again_while_it_takes_over(client, receive):
+    names = []
 
     def fails_once(event, **kwargs):
         names.append(event.name)
@@ -394,9 +393,8 @@ def test_it_looks_after_other_things_while_it_takes_over(client, receive):
     publish(client, *map(str, range(20)))
     leave(client, "one", 20)
     consumer = stream(client, count=5, delay=0.0, stopped=lambda: consumer.counters.delivered == 20)
-    consumer.run(lambda: ticks.append(len(names)))
+    consumer.run()
     assert names.index("0", 1) == 5
-    assert max(later - earlier for earlier, later in itertools.pairwise(ticks)) == 1
 
 
 @pytest.fixture
