@@ -7,6 +7,8 @@ import pytest
 from tests.process.project import Project, failed, succeeded
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.long
+
 FILE_EVENTS = """
 from inotifier import on_file
 

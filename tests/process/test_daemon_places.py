@@ -8,6 +8,8 @@ from tests.process.project import SIGNALER, failed, succeeded
 from tests.servers import FtpServer
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.long
+
 TELLS = """
 from django.dispatch import receiver
 from inotifier.signals import in_create, in_delete

@@ -9,6 +9,8 @@ import pytest
 from tests.process.project import Project
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.long
+
 MEMORY = Path("/dev/shm")
 NUMBER = 100
 

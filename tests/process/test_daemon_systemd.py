@@ -11,6 +11,8 @@ from tests.process.project import GATED_RECORDER, RECORDER
 from tests.process.service_manager import service_manager
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.long
+
 SHOWS_ENVIRONMENT = """
 import os
 from django.dispatch import receiver

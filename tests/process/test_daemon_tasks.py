@@ -13,6 +13,8 @@ from tests.documents import blocks
 from tests.process.project import ROOT, Project, runs, succeeded, wait_until_gone
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.long
+
 JOBS = """
 import asyncio
 import time

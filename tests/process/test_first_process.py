@@ -14,7 +14,7 @@ from tests.process.project import RECORDER
 from tests.process.service_manager import service_manager
 from tests.waiting import wait_for
 
-pytestmark = needs_namespaces
+pytestmark = [needs_namespaces, pytest.mark.long]
 
 # What it starts in the background ends after the command itself.
 ORPHANS = ["sh", "-c", "(sleep 0.1; echo gone >> {path}/../orphans) >/dev/null 2>&1 & echo $!"]

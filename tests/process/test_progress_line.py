@@ -8,6 +8,8 @@ from tests.process.project import GATED_RECORDER, SIGNALER, Project
 from tests.process.terminal import Terminal, environment
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.long
+
 PROCESSORS = """
 import time
 from django.conf import settings

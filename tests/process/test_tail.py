@@ -12,6 +12,8 @@ from tests.process.project import Project, failed
 from tests.process.terminal import Terminal, environment
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.long
+
 RECEIVER = """
 from pathlib import Path
 from inotifier import signals

@@ -11,7 +11,7 @@ from inotifier.lifecycle.channel import Channel
 from tests.process.container import UNSHARE, contained, needs_namespaces
 from tests.process.project import Project, failed, succeeded
 
-pytestmark = needs_namespaces
+pytestmark = [needs_namespaces, pytest.mark.long]
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
 
