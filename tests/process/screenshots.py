@@ -3,7 +3,7 @@
     python -m tests.process.screenshots [--seconds 600] [--out docs]
 
 Files come and go for ten minutes, so that the charts have something to show. What `inotifier_tail`
-writes to a terminal meanwhile is drawn by the browser, too.
+writes to a terminal in the end is drawn by the browser, too.
 """
 
 import argparse
@@ -72,8 +72,9 @@ def main() -> None:
                 (project.directory / path).mkdir(parents=True, exist_ok=True)
             site = Site(project)
             project.start()
+            make_traffic(project.directory, options.seconds)
             with tailed(project) as seen:
-                make_traffic(project.directory, options.seconds)
+                make_traffic(project.directory, 10)
             take_pictures(site, options.out)
             draw(seen.getvalue(), options.out / "tail.png")
         finally:
