@@ -68,6 +68,9 @@ ROUNDS_KEPT = 20
 SAMPLE = 2.0
 """Seconds between two looks at the daemon."""
 
+WARM = 3
+"""Overflows before memory counts: what the first ones take from the system stays."""
+
 GROWTH = 0.03
 SLACK = 4 * 2**20
 """Bytes of resident memory, beside `GROWTH` of it, that are no leak: caches, arenas."""
@@ -173,7 +176,8 @@ class Soak:
             self._project.start()
             half = self._seconds / 2
             reloads = self._load(half, self._report.reloaded, self._reload, every=10)
-            self._overflow()  # what the first one takes from the system stays
+            for _ in range(WARM):
+                self._overflow()
             overflows = self._load(half, self._report.living, self._overflow, every=half / 5)
             self._finish(reloads, overflows)
         finally:
