@@ -28,7 +28,8 @@ SOAK_ARGS ?= --out docs/soak.rst
 BENCH_ARGS ?=
 
 bin := $(VENV)/bin
-install = $(bin)/python -m pip install --quiet --disable-pip-version-check
+# Python compiles what it imports; all else need not be compiled.
+install = $(bin)/python -m pip install --no-compile --quiet --disable-pip-version-check
 django = $(if $(DJANGO),'$(DJANGO)')
 
 .PHONY: run run-redis test test-with-coverage chaos bridge-chaos soak lint docs audit bench screenshots build clean
@@ -110,9 +111,9 @@ $(VENV)/.run-redis: pyproject.toml | $(VENV)/pyvenv.cfg
 	@touch $@
 
 $(VENV)/.test: pyproject.toml | $(VENV)/pyvenv.cfg
-	$(install) --editable '.[test]' $(django)
-	$(install) --editable '.[test,test-remote]' $(django) || \
-		echo "The tests of remote places are skipped: test-remote cannot be installed." >&2
+	$(install) --editable '.[test,test-remote]' $(django) || { \
+		echo "The tests of remote places are skipped: test-remote cannot be installed." >&2; \
+		$(install) --editable '.[test]' $(django); }
 	@touch $@
 
 $(VENV)/.lint: pyproject.toml | $(VENV)/pyvenv.cfg
