@@ -238,7 +238,7 @@ class Soak:
         finally:
             os.kill(pid, signal.SIGCONT)
         self._overflows += 1
-        wait_for(lambda: self._project.status()["overflows"] >= self._overflows, 60)
+        wait_for(lambda: self._project.status()["overflows"] >= self._overflows, 300)
         for number in range(limit // 2 + 100):
             (self._project.incoming / f"many-{number}").unlink()
         many.rmdir()

@@ -228,10 +228,10 @@ def table(tmp_path, settings, django_db_blocker):
     """A database in a file with the table of tasks; return what is in it, the oldest first."""
     pytest.importorskip("django_tasks_db", reason="django-tasks-db is not installed")
     file = tmp_path / "db.sqlite3"
-    before = connections.settings["default"]
+    # The database of other tests is in memory: it is open until the end.
+    before, connection = connections.settings["default"], connections["default"]
     values = {**before, "NAME": str(file), "OPTIONS": {"timeout": 0.1}}
     connections.settings["default"] = values
-    _ = connections["default"]
     del connections["default"]  # so that the next use makes one of the new settings
     with django_db_blocker.unblock():
         call_command("migrate", verbosity=0)
@@ -246,7 +246,7 @@ def table(tmp_path, settings, django_db_blocker):
         yield read
         connections.close_all()
     connections.settings["default"] = before
-    del connections["default"]
+    connections["default"] = connection
 
 
 def task_enqueuer(name="handle", **options):
