@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -276,6 +276,19 @@ class Project:
         """Return the number of the daemon's open descriptors."""
         return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
 
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Stop the daemon, all its threads, for so long."""
+        pid = self.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            # What it reads meanwhile would be missed in a queue that is to overflow.
+            wait_for(lambda: _is_stopped(pid))
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
     def processes(self) -> list[int]:
         """Return the pids of all processes that come from commands of this project."""
         mark = f"\0{_MARK}={self.directory}\0".encode()
@@ -348,6 +361,15 @@ def runs(pid: int) -> bool:
     except OSError:
         return False
     return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def _is_stopped(pid: int) -> bool:
+    """Tell whether all threads of a process are stopped, by proc_pid_stat(5)."""
+    states = [
+        (task / "stat").read_text().rpartition(")")[2].split()[0]
+        for task in Path(f"/proc/{pid}/task").iterdir()
+    ]
+    return set(states) == {"T"}
 
 
 def switches(pid: int) -> int:

@@ -14,7 +14,6 @@ import os
 import platform
 import random
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -227,21 +226,13 @@ class Soak:
     def _overflow(self) -> None:
         """Make more events than the kernel's queue holds, while the daemon sleeps."""
         limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
-        many = self._project.incoming / "many"
-        pid = self._project.pid
-        assert pid is not None
-        os.kill(pid, signal.SIGSTOP)
-        try:
-            many.mkdir()
-            for number in range(limit // 2 + 100):
-                (self._project.incoming / f"many-{number}").write_bytes(b"")
-        finally:
-            os.kill(pid, signal.SIGCONT)
+        names = [f"many-{number}" for number in range(limit // 2 + 100)]
+        with self._project.paused():
+            self._project.drop(*names)
         self._overflows += 1
-        wait_for(lambda: self._project.status()["overflows"] >= self._overflows, 300)
-        for number in range(limit // 2 + 100):
-            (self._project.incoming / f"many-{number}").unlink()
-        many.rmdir()
+        wait_for(lambda: self._project.status()["overflows"] >= self._overflows, 60)
+        for name in names:
+            (self._project.incoming / name).unlink()
 
     def _look(self) -> Sample:
         pid = self._project.pid

@@ -1,8 +1,6 @@
 """More than a daemon is used to."""
 
-import os
 import shutil
-import signal
 import sysconfig
 from collections import Counter
 from pathlib import Path
@@ -52,11 +50,10 @@ def test_overflow_is_counted_and_told_to_every_entry_and_what_was_lost_is_found(
             ("app", "IN_DELETE", SIGNALER),
         ],
     )
-    pid = project.start()
-    os.kill(pid, signal.SIGSTOP)
+    project.start()
     limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
-    project.drop(*(f"{number}" for number in range(limit + 10)))
-    os.kill(pid, signal.SIGCONT)
+    with project.paused():
+        project.drop(*(f"{number}" for number in range(limit + 10)))
     wait_for(lambda: project.status()["overflows"] == 1, 30)
     entries = ["incoming", "app"]
     wait_for(lambda: project.output.splitlines() == [f"overflow {name}" for name in entries])
