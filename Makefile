@@ -1,6 +1,6 @@
 # make run    try it: the example project's daemon, in the foreground
 # make run-redis  the same with a Redis server and a second process that handles the files
-# make test   all tests; from Python 3.12 on with coverage
+# make test   all tests; from Python 3.12 on with coverage; less: make test PYTEST_ARGS=tests/unit
 # make chaos  no file is missed while the daemon is killed again and again, for 20 seeds; less:
 #             make chaos CHAOS_ARGS="--seed 7 --seeds 1 --files 2000 --seconds 10"
 # make bridge-chaos  the same for events on their way over Redis to consumers, for 10 seeds; less:
@@ -22,7 +22,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 DJANGO ?=
-PYTEST_ARGS ?=
+# Four at a time, for most of them wait.
+PYTEST_ARGS ?= -n 4
 CHAOS_ARGS ?=
 SOAK_ARGS ?= --out docs/soak.rst
 BENCH_ARGS ?=

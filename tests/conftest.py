@@ -17,6 +17,12 @@ hypothesis.settings.register_profile("inotifier", database=None, deadline=None)
 hypothesis.settings.load_profile("inotifier")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long, so that several workers end at the same time."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 def _threads() -> set[str]:
     return {
         f"thread {thread.name}"

@@ -72,7 +72,6 @@ def watched(running: Running) -> int:
         ({"ignore_directories": ["sub"], "ignore_patterns": [*JUNK]}, ["a.csv"]),
         ({"exclude_filter": pyinotify.ExcludeFilter([".*/sub", ".*~"])}, ["a.csv"]),
     ],
-    ids=str,
 )
 def test_only_what_is_in_view_is_delivered(place, fields, names):
     running = place.start("IN_CLOSE_WRITE", **fields)

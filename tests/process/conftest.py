@@ -7,8 +7,10 @@ import pytest
 
 from tests.process.project import GATED_RECORDER, Project
 
-# A shell has what it starts in the background ignore Ctrl+C, and that would be inherited.
+# A shell has what it starts in the background ignore Ctrl+C, nohup has it ignore the end of the
+# terminal, and that would be inherited.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 MakeProject = Callable[..., Project]
 

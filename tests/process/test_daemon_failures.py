@@ -8,6 +8,8 @@ import pytest
 from tests.process.project import SIGNALER, Project
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.long
+
 EVERY_SECOND_RAISES = """
 from django.dispatch import receiver
 from inotifier.signals import in_close_write

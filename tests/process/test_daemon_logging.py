@@ -9,6 +9,8 @@ import pytest
 from tests.process.project import Project
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.long
+
 LOGGING_RECORDER = """
 import logging, os
 from django.conf import settings

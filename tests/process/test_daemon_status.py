@@ -9,6 +9,8 @@ import pytest
 from tests.process.project import SIGNALER, Project, succeeded, switches
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.long
+
 PICKY = """
 from django.dispatch import receiver
 from inotifier.signals import in_close_write

@@ -11,6 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.process.site import free_port, is_open
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.long
+
 
 def read(port: int) -> dict[str, float]:
     """Return the samples without their labels, the last of each name."""

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.long
+
 SETTINGS = """
 SECRET_KEY = "test"
 INSTALLED_APPS = ["inotifier"]

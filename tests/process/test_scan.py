@@ -7,6 +7,8 @@ import pytest
 from tests.process.project import SIGNALER, failed, succeeded
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.long
+
 INBOX = {
     "path": "incoming",
     "events": "IN_CREATE|IN_CLOSE_WRITE|IN_DELETE|IN_MOVED_FROM|IN_MOVED_TO|IN_MODIFY",

@@ -15,6 +15,8 @@ from tests.process.service_manager import service_manager
 from tests.unit_files import arguments, needs_systemd, verified
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.long
+
 EVIL = "a b%n$HOME\"'\\;#=ü"
 
 

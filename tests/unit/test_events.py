@@ -32,7 +32,7 @@ file_names = st.binary(min_size=1, max_size=255).filter(lambda name: not set(nam
         ("IN_MOVE", pyinotify.IN_MOVED_FROM | pyinotify.IN_MOVED_TO),
         (["IN_CREATE", "IN_DELETE"], CREATE | DELETE),
         (("IN_CREATE", DELETE), CREATE | DELETE),
-        ({"IN_CREATE", "IN_DELETE"}, CREATE | DELETE),
+        pytest.param({"IN_CREATE", "IN_DELETE"}, CREATE | DELETE, id="a set"),
         (["IN_CREATE|IN_DELETE", ["IN_OPEN"]], CREATE | DELETE | pyinotify.IN_OPEN),
         (CREATE | FLAGS, CREATE | FLAGS),
         (CREATE | pyinotify.IN_ISDIR, CREATE | pyinotify.IN_ISDIR),

@@ -102,7 +102,6 @@ def test_a_pattern_or_a_regex_is_enough():
         {"ignore_directories": ["sub"]},
         {"exclude_filter": lambda path: "tmp_" in path},
     ],
-    ids=repr,
 )
 def test_ignoring_wins(options):
     wanted = {"patterns": ["*.py"], "regexes": [r"\.py\Z"]}
@@ -390,7 +389,6 @@ def test_a_deep_directory_is_judged():
         ({"ignore_regexes": ["sub"]}, []),
         ({"patterns": ["*.py", "a/**"], "regexes": ["x"]}, []),
     ],
-    ids=repr,
 )
 def test_a_tree_of_which_nothing_passes_is_skipped(options, skipped):
     found = PathFilter(ROOT, **options)
@@ -501,7 +499,6 @@ def test_a_move_of_a_directory_out_of_an_ignored_one():
         ({"ignore_patterns": ["/other/**"]}, None),
         ({"exclude_filter": lambda path: path.startswith("/other")}, None),
     ],
-    ids=repr,
 )
 def test_a_source_outside_the_root_is_judged_by_what_does_not_need_the_root(options, source):
     assert judged(PathFilter(ROOT, **options), moved("/other/old/a.csv", "b.csv")).src_pathname == (

@@ -97,7 +97,10 @@ def test_a_daemon_that_never_says_its_pid_runs_nevertheless(path, monkeypatch):
         PidFile(path).acquire()
 
 
-@pytest.mark.parametrize("left", ["", "garbage", "4711\n", f"{os.getpid()}\n", "-1", "1" * 40])
+@pytest.mark.parametrize(
+    "left",
+    ["", "garbage", "4711\n", pytest.param(f"{os.getpid()}\n", id="this one"), "-1", "1" * 40],
+)
 def test_what_a_dead_daemon_left_is_replaced(path, left):
     path.write_text(left)
     inode = path.stat().st_ino

@@ -11,6 +11,8 @@ from pyinotify import ALL_EVENTS
 
 from tests.integration.notifier.driving import TREE
 
+pytestmark = pytest.mark.long
+
 ROUNDS = int(os.environ.get("INOTIFIER_ROUNDS", "10000"))
 WARM_UP = 5000
 
