@@ -25,7 +25,7 @@ from tests.process.project import (
 )
 from tests.waiting import wait_for
 
-RELOADS = 50
+RELOADS = 25
 
 LOUD_RECORDER = RECORDER.replace('"got"', '"GOT"')
 

@@ -14,7 +14,7 @@ import pytest
 from tests.process.project import SIGNALER, Project, failed, runs, succeeded
 from tests.waiting import wait_for
 
-ROUNDS = 50
+ROUNDS = 20
 STARTERS = 20
 
 PROCESSOR_THAT = """

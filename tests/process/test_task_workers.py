@@ -11,8 +11,6 @@ from tests.process.project import succeeded
 from tests.redis_server import RedisServer, need_redis
 from tests.waiting import wait_for
 
-pytestmark = pytest.mark.long
-
 CELERY_APP = """
 import os
 from celery import Celery
