@@ -365,11 +365,14 @@ def runs(pid: int) -> bool:
 
 def _is_stopped(pid: int) -> bool:
     """Tell whether all threads of a process are stopped, by proc_pid_stat(5)."""
-    states = [
-        (task / "stat").read_text().rpartition(")")[2].split()[0]
-        for task in Path(f"/proc/{pid}/task").iterdir()
-    ]
-    return set(states) == {"T"}
+    try:
+        states = {
+            (task / "stat").read_text().rpartition(")")[2].split()[0]
+            for task in Path(f"/proc/{pid}/task").iterdir()
+        }
+    except FileNotFoundError:
+        return False  # a thread has just ended
+    return states == {"T"}
 
 
 def switches(pid: int) -> int:

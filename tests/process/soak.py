@@ -14,6 +14,7 @@ import os
 import platform
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -177,8 +178,8 @@ class Soak:
             reloads = self._load(half, self._report.reloaded, self._reload, every=10)
             for _ in range(WARM):
                 self._overflow()
-            overflows = self._load(half, self._report.living, self._overflow, every=half / 5)
-            self._finish(reloads, overflows)
+            self._load(half, self._report.living, self._overflow, every=half / 5)
+            self._finish(reloads)
         finally:
             self._project.end()
         self._judge()
@@ -243,7 +244,7 @@ class Soak:
             self._project.threads(),
         )
 
-    def _finish(self, reloads: int, overflows: int) -> None:
+    def _finish(self, reloads: int) -> None:
         self._project.caught_up()
         kept = self._project.directory / "log" / "kept"
         wait_for(lambda: kept.exists() and self._kept <= set(kept.read_text().split()), 120)
@@ -261,8 +262,6 @@ class Soak:
         told = kept.read_text().split()
         if len(told) != len(set(told)):
             self._report.faults.append("a file was told of twice")
-        if status["overflows"] <= overflows:
-            self._report.faults.append("the kernel's queue did not overflow")
 
     def _judge(self) -> None:
         (_, reloaded), (_, before), (_, after) = self._report.quarters()
@@ -323,6 +322,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the random choices (default: 1)")
     parser.add_argument("--out", type=Path, help="where to write the report, if all is well")
     options = parser.parse_args()
+    # So that the daemon ends as well.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     with tempfile.TemporaryDirectory(prefix="inotifier-soak-") as directory:
         report = Soak(Path(directory) / "project", options.minutes, options.seed).run()
     print(report, flush=True)  # noqa: T201
