@@ -22,8 +22,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 DJANGO ?=
-# Four at a time, for most of them wait.
-PYTEST_ARGS ?= -n 4
+# Three at a time, for most of them wait.
+PYTEST_ARGS ?= -n 3
 CHAOS_ARGS ?=
 SOAK_ARGS ?= --out docs/soak.rst
 BENCH_ARGS ?=

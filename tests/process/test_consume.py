@@ -10,6 +10,8 @@ from tests.process.project import MANAGE, failed, succeeded
 from tests.redis_server import RedisServer, need_redis
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.long
+
 RECEIVERS = """
 import os, time
 from django.conf import settings
@@ -296,7 +298,6 @@ def test_it_runs_where_pyinotify_is_missing(project, server):
     assert consumer.stop() == 0
 
 
-@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_nothing_is_lost_though_consumers_and_redis_are_killed_again_and_again(tmp_path):
     need_redis()
